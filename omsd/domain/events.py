@@ -1,0 +1,81 @@
+"""What happens to shards (in). Calls of users are in task_machine.py; both reach the ledger through one channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omsd.domain.errors import Failure
+from omsd.domain.model import Checkpoint, Counters, LeaseId, LiveProgress, OpenUpload, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ShardProgress:
+    """Volatile: nothing is stored."""
+
+    lease_id: LeaseId
+    progress: LiveProgress
+
+
+@dataclass(frozen=True, slots=True)
+class ShardBatch:
+    """Objects that are now final, in order and without gaps up to `checkpoint`: stored in one transaction with it.
+
+    counters: the sum over outcomes (listed_* counts them too). outcomes: never more than some thousand.
+    """
+
+    lease_id: LeaseId
+    outcomes: tuple[Outcome, ...]
+    counters: Counters
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ShardDone:
+    """The shard is accounted for to its end; all its batches came before."""
+
+    lease_id: LeaseId
+
+
+@dataclass(frozen=True, slots=True)
+class ShardReleased:
+    """The shard stopped at its checkpoint because it was told to (drain or cut); it is pending again."""
+
+    lease_id: LeaseId
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFailed:
+    """The shard cannot go on. decisive: nothing of the task can (bucket gone, keys refused); else it may be tried again."""
+
+    lease_id: LeaseId
+    failure: Failure
+    decisive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """A worker process is gone with these leases; every batch it managed to send came before."""
+
+    worker_id: int
+    lease_ids: tuple[LeaseId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadOpened:
+    """A multipart upload exists at the destination; sent before its first part."""
+
+    lease_id: LeaseId
+    upload: OpenUpload
+
+
+@dataclass(frozen=True, slots=True)
+class UploadClosed:
+    """That upload was completed or aborted."""
+
+    lease_id: LeaseId
+    upload: OpenUpload
+
+
+ShardEvent = (
+    ShardProgress | ShardBatch | ShardDone | ShardReleased | ShardFailed | WorkerLost | UploadOpened | UploadClosed
+)

@@ -1,0 +1,1 @@
+"""Protocols only: what the core needs from outside."""

@@ -1,0 +1,51 @@
+"""Where shards run. The scheduler orders, the executor carries out; results come back through the EventSink."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from omsd.domain.errors import Failure, Side
+from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
+from omsd.ports.eventsink import EventSink
+
+
+class ProbeResult(Protocol):
+    """What a probe of a task's two ends found."""
+
+    side: Side | None  # None: both ends can be used
+    failure: Failure | None
+
+
+class Executor(Protocol):
+    """Workers that run shards. A lease is one run of one shard; each ends with exactly one of ShardDone, ShardReleased, ShardFailed, or in a WorkerLost."""
+
+    async def start(self, sink: EventSink) -> None:
+        """Workers run and take work. Lost workers are replaced as long as the executor is not stopped."""
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Drain every lease for at most grace_s, then cut; all workers are gone afterwards."""
+
+    def free_slots(self) -> int:
+        """How many more shards may run now."""
+
+    def worker_count(self) -> int:
+        """How many workers share a task's budget."""
+
+    def run(self, lease_id: LeaseId, work: TaskWork, shard: Shard, stale_uploads: Sequence[OpenUpload]) -> None:
+        """Start a shard on the least loaded worker. stale_uploads: uploads of earlier leases, aborted first."""
+
+    def drain(self, lease_id: LeaseId) -> None:
+        """Begin no more objects of this shard, finish those begun, then ShardReleased."""
+
+    def cut(self, lease_id: LeaseId) -> None:
+        """Stop at once: objects in flight are dropped, what is final is reported, then ShardReleased."""
+
+    def forget(self, task_id: TaskId) -> None:
+        """The task needs no worker any more: its stores are closed, its credentials dropped."""
+
+    def set_budget(self, task_id: TaskId, limit_bytes_per_s: int | None) -> None:
+        """The task may move this many bytes per second over all workers; None = no limit."""
+
+    async def probe(self, work: TaskWork, *, deadline_s: float) -> ProbeResult:
+        """Check both ends of a task in a worker. Raises RequestError BUSY if no worker answers in time."""

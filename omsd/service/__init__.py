@@ -1,0 +1,1 @@
+"""What callers may ask; both APIs call this room and hold no rules of their own."""
