@@ -1,0 +1,442 @@
+"""One bucket in memory: a real ObjectStore with tunable abilities, for tests and the bench."""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import fastcrc
+import xxhash
+from awscrt import checksums as awscrt_checksums
+
+from omsd.domain.errors import StoreError, StoreErrorKind
+from omsd.domain.model import OpenUpload
+from omsd.ports.objectstore import (
+    Abilities,
+    ByteSink,
+    ByteSource,
+    Checksums,
+    ListedObject,
+    ListingOrder,
+    ListPage,
+    ObjectHead,
+    PartReceipt,
+    PutOptions,
+    PutReceipt,
+    Reading,
+)
+
+MEMORY_ABILITIES = Abilities(verifies_crc64_nvme=True, verifies_crc64_xz=True, full_object_crc64=True)
+
+_CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it is kept: all its bytes, and the checksums the store computed itself."""
+
+    body: bytes
+    etag: str
+    last_modified_s: float
+    options: PutOptions
+    checksums: Checksums
+
+
+@dataclass(slots=True)
+class _Upload:
+    key: str
+    options: PutOptions
+    parts: dict[int, tuple[bytes, PartReceipt]] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """One bucket. The same store may be handed out many times: close() keeps what is in it.
+
+    abilities: what it can do, limits are enforced. publishes_checksums: does head() tell CRC64s of the kinds
+    it verifies? now: Unix seconds of writes. As S3 does, listings tell milliseconds and heads whole seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        abilities: Abilities = MEMORY_ABILITIES,
+        publishes_checksums: bool = True,
+        chunk_bytes: int = _CHUNK_BYTES,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.abilities = abilities
+        self._publishes = publishes_checksums
+        self._chunk_bytes = chunk_bytes
+        self._now = now
+        self._objects: dict[str, StoredObject] = {}
+        self._order: list[tuple[object, str]] = []
+        self._uploads: dict[str, _Upload] = {}
+        self._uploads_begun = 0
+        self._bucket_is_there = True
+
+    @property
+    def objects(self) -> Mapping[str, StoredObject]:
+        """What the bucket holds, by key."""
+        return self._objects
+
+    def drop_bucket(self) -> None:
+        """From now on every call raises NO_SUCH_BUCKET."""
+        self._bucket_is_there = False
+
+    async def check(self) -> None:
+        """The bucket is there."""
+        await self._enter()
+
+    async def list_page(
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        marker: str | None = None,
+        delimiter: str = "",
+        limit: int = 1000,
+    ) -> ListPage:
+        """The next page in the store's listing order; a common prefix counts as an entry."""
+        await self._enter()
+        start = marker if marker is not None else after
+        index = bisect.bisect_right(self._order, (self._sort_key(start), start)) if start else 0
+        index = max(index, bisect.bisect_left(self._order, (self._sort_key(prefix), prefix)))
+        objects: list[ListedObject] = []
+        prefixes: list[str] = []
+        for position in range(index, len(self._order)):
+            key = self._order[position][1]
+            if not key.startswith(prefix):
+                break
+            cut = key.find(delimiter, len(prefix)) if delimiter else -1
+            group = key[: cut + len(delimiter)] if cut >= 0 else ""
+            told = bool(group) and (group in prefixes[-1:] or (marker or "").startswith(group))
+            if not told and len(objects) + len(prefixes) >= limit:
+                return ListPage(objects, start, prefixes)
+            start = key
+            if not group:
+                objects.append(self._listed(key))
+            elif not told:
+                prefixes.append(group)
+        return ListPage(objects, None, prefixes)
+
+    async def head(self, key: str) -> ObjectHead:
+        """The object's head; NO_SUCH_KEY if it is not there."""
+        await self._enter()
+        return self._head_of(key, self._stored(key))
+
+    async def read(
+        self, key: str, *, offset: int = 0, length: int | None = None, if_match: str = ""
+    ) -> Reading:
+        """Open the body; it stays what it was even if the object is replaced meanwhile."""
+        await self._enter()
+        stored = self._stored(key)
+        if if_match and self.abilities.reads_if_match and if_match != stored.etag:
+            raise StoreError(
+                StoreErrorKind.PRECONDITION, f"{key}: the object has another ETag now", status=412
+            )
+        if offset and offset >= len(stored.body):
+            raise StoreError(StoreErrorKind.INVALID, f"{key}: the range lies behind the end", status=416)
+        end = len(stored.body) if length is None else min(len(stored.body), offset + length)
+        body = stored.body if offset == 0 and end == len(stored.body) else stored.body[offset:end]
+        return _MemoryReading(self._head_of(key, stored), body, self._chunk_bytes)
+
+    async def put(
+        self, key: str, body: bytes | ByteSource, size_bytes: int, options: PutOptions
+    ) -> PutReceipt:
+        """The object exists; its checksums were verified as far as the abilities say so."""
+        await self._enter()
+        self._refuse_key(key)
+        if size_bytes > self.abilities.max_put_bytes:
+            raise StoreError(
+                StoreErrorKind.INVALID, f"{key}: too large for one put", provider_code="EntityTooLarge"
+            )
+        data = await _collect(body, size_bytes)
+        await self._enter()
+        computed = _checksums_of(data)
+        sent = self._verified(options.checksums, computed)
+        self._store(key, StoredObject(data, xxhash.xxh3_128_hexdigest(data), self._now(), options, computed))
+        return PutReceipt(self._objects[key].etag, sent)
+
+    async def create_upload(self, key: str, options: PutOptions) -> str:
+        """The id of a new multipart upload."""
+        await self._enter()
+        self._refuse_key(key)
+        self._uploads_begun += 1
+        upload_id = f"upload-{self._uploads_begun}"
+        self._uploads[upload_id] = _Upload(key, options)
+        return upload_id
+
+    async def put_part(
+        self,
+        key: str,
+        upload_id: str,
+        part_number: int,
+        body: bytes | ByteSource,
+        size_bytes: int,
+        checksums: Checksums,
+    ) -> PartReceipt:
+        """Store one part of an open upload; a repeat replaces it."""
+        await self._enter()
+        self._upload(key, upload_id)
+        if not 1 <= part_number <= self.abilities.max_parts or size_bytes > self.abilities.max_part_bytes:
+            raise StoreError(
+                StoreErrorKind.INVALID, f"{key}: part {part_number} is out of bounds", status=400
+            )
+        data = await _collect(body, size_bytes)
+        await self._enter()
+        upload = self._upload(key, upload_id)
+        sent = self._verified(checksums, _checksums_of(data))
+        receipt = PartReceipt(part_number, xxhash.xxh3_128_hexdigest(data), len(data), sent)
+        upload.parts[part_number] = (data, receipt)
+        return receipt
+
+    async def complete_upload(
+        self, key: str, upload_id: str, parts: Sequence[PartReceipt], checksums: Checksums
+    ) -> PutReceipt:
+        """Make the object of the named parts; the upload stays open if that is refused."""
+        await self._enter()
+        upload = self._upload(key, upload_id)
+        numbers = [part.part_number for part in parts]
+        known = all(
+            part.part_number in upload.parts and upload.parts[part.part_number][1].etag == part.etag
+            for part in parts
+        )
+        if not numbers or not known or sorted(set(numbers)) != numbers:
+            raise StoreError(
+                StoreErrorKind.INVALID,
+                f"{key}: parts are missing or out of order",
+                provider_code="InvalidPart",
+            )
+        bodies = [upload.parts[n][0] for n in numbers]
+        if any(len(body) < self.abilities.min_part_bytes for body in bodies[:-1]):
+            raise StoreError(
+                StoreErrorKind.INVALID, f"{key}: a part is too small", provider_code="EntityTooSmall"
+            )
+        data = b"".join(bodies)
+        computed = _checksums_of(data)
+        sent = Checksums()
+        if self.abilities.full_object_crc64:
+            self._verified(checksums, computed)
+            sent = self._published(computed)
+        etag = f"{xxhash.xxh3_128_hexdigest(data)}-{len(numbers)}"
+        self._store(key, StoredObject(data, etag, self._now(), upload.options, computed))
+        del self._uploads[upload_id]
+        return PutReceipt(etag, sent)
+
+    async def abort_upload(self, key: str, upload_id: str) -> None:
+        """The upload and its parts are gone."""
+        await self._enter()
+        self._uploads.pop(upload_id, None)
+
+    async def list_parts(self, key: str, upload_id: str) -> Sequence[PartReceipt]:
+        """The stored parts in order."""
+        await self._enter()
+        return [receipt for _, (_, receipt) in sorted(self._upload(key, upload_id).parts.items())]
+
+    async def list_uploads(self, prefix: str = "") -> Sequence[OpenUpload]:
+        """Every open upload under the prefix."""
+        await self._enter()
+        return [OpenUpload(u.key, id_) for id_, u in self._uploads.items() if u.key.startswith(prefix)]
+
+    async def delete(self, key: str) -> None:
+        """The object is gone."""
+        await self._enter()
+        if self._objects.pop(key, None) is not None:
+            del self._order[bisect.bisect_left(self._order, (self._sort_key(key), key))]
+
+    async def close(self) -> None:
+        """Nothing belongs to this store alone; what is in it stays."""
+
+    async def _enter(self) -> None:
+        # Every call gives way once, as one over a network does: cancellation has a place to happen.
+        await asyncio.sleep(0)
+        if not self._bucket_is_there:
+            raise StoreError(
+                StoreErrorKind.NO_SUCH_BUCKET,
+                "the bucket does not exist",
+                status=404,
+                provider_code="NoSuchBucket",
+            )
+
+    def _sort_key(self, key: str) -> object:
+        if self.abilities.listing_order is ListingOrder.DIRECTORY:
+            return key.encode().split(b"/")
+        return key.encode()
+
+    def _refuse_key(self, key: str) -> None:
+        if not 1 <= len(key.encode()) <= self.abilities.max_key_bytes:
+            raise StoreError(
+                StoreErrorKind.KEY_TOO_LONG, f"the key has {len(key.encode())} bytes", status=400
+            )
+
+    def _stored(self, key: str) -> StoredObject:
+        stored = self._objects.get(key)
+        if stored is None:
+            raise StoreError(
+                StoreErrorKind.NO_SUCH_KEY, f"{key}: no such object", status=404, provider_code="NoSuchKey"
+            )
+        return stored
+
+    def _upload(self, key: str, upload_id: str) -> _Upload:
+        upload = self._uploads.get(upload_id)
+        if upload is None or upload.key != key:
+            raise StoreError(
+                StoreErrorKind.NO_SUCH_UPLOAD,
+                f"{key}: no such upload",
+                status=404,
+                provider_code="NoSuchUpload",
+            )
+        return upload
+
+    def _store(self, key: str, stored: StoredObject) -> None:
+        if key not in self._objects:
+            bisect.insort(self._order, (self._sort_key(key), key))
+        self._objects[key] = stored
+
+    def _listed(self, key: str) -> ListedObject:
+        stored = self._objects[key]
+        modified_s = int(stored.last_modified_s * 1000) / 1000
+        return ListedObject(
+            key, len(stored.body), modified_s, stored.etag, stored.options.storage_class or "STANDARD"
+        )
+
+    def _head_of(self, key: str, stored: StoredObject) -> ObjectHead:
+        options = stored.options
+        return ObjectHead(
+            key,
+            len(stored.body),
+            float(int(stored.last_modified_s)),
+            stored.etag,
+            content_type=options.content_type,
+            headers=options.headers,
+            user_metadata=options.user_metadata,
+            checksums=self._published(stored.checksums),
+            storage_class=options.storage_class or "STANDARD",
+        )
+
+    def _published(self, computed: Checksums) -> Checksums:
+        return self._of_known_kinds(computed) if self._publishes else Checksums()
+
+    def _of_known_kinds(self, checksums: Checksums) -> Checksums:
+        if not self.abilities.verifies_crc64_xz:
+            checksums = replace(checksums, crc64_xz=None)
+        if not self.abilities.verifies_crc64_nvme:
+            checksums = replace(checksums, crc64_nvme=None)
+        return checksums
+
+    def _verified(self, given: Checksums, computed: Checksums) -> Checksums:
+        given = self._of_known_kinds(given)
+        wrong_xz = given.crc64_xz is not None and given.crc64_xz != computed.crc64_xz
+        wrong_nvme = given.crc64_nvme is not None and given.crc64_nvme != computed.crc64_nvme
+        if wrong_xz or wrong_nvme:
+            raise StoreError(
+                StoreErrorKind.INTEGRITY,
+                "the checksum sent does not match the bytes that arrived",
+                status=400,
+                provider_code="BadDigest",
+            )
+        return given
+
+
+class _MemoryReading:
+    """Pushes a body chunk by chunk, at once and as long as it is not paused."""
+
+    def __init__(self, head: ObjectHead, body: bytes, chunk_bytes: int) -> None:
+        self.head = head
+        self.size_bytes = len(body)
+        self._body = memoryview(body)
+        self._chunk_bytes = chunk_bytes
+        self._position = 0
+        self._sink: ByteSink | None = None
+        self._paused = False
+        self._pushing = False
+
+    def start(self, sink: ByteSink) -> None:
+        """Push until the end or the first pause."""
+        self._sink = sink
+        self._push()
+
+    def pause(self) -> None:
+        """No further chunk comes."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Push on from where it stopped."""
+        self._paused = False
+        self._push()
+
+    async def read_all(self, limit_bytes: int) -> bytes:
+        """The whole body."""
+        if self.size_bytes > limit_bytes:
+            raise StoreError(StoreErrorKind.TRUNCATED, f"{self.head.key}: more than {limit_bytes} bytes came")
+        return bytes(self._body)
+
+    async def close(self) -> None:
+        """Nothing is pushed any more."""
+        self._sink = None
+
+    def _push(self) -> None:
+        # A sink may pause and resume inside feed(): the outer loop goes on, an inner one would nest.
+        if self._pushing:
+            return
+        self._pushing = True
+        try:
+            while self._sink is not None and not self._paused:
+                if self._position == self.size_bytes:
+                    sink, self._sink = self._sink, None
+                    sink.end()
+                    return
+                chunk = bytes(self._body[self._position : self._position + self._chunk_bytes])
+                self._position += len(chunk)
+                self._sink.feed(chunk)
+        finally:
+            self._pushing = False
+
+
+class _Collector:
+    """A sink that keeps everything and refuses what was not announced."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._size_bytes = size_bytes
+        self._chunks: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> None:
+        if not self.done.done():
+            self._chunks.append(chunk)
+
+    def end(self) -> None:
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        if self.done.done():
+            return
+        if len(data) == self._size_bytes:
+            self.done.set_result(data)
+        else:
+            self.done.set_exception(_wrong_size(len(data), self._size_bytes))
+
+    def fail(self, error: Exception) -> None:
+        self._chunks.clear()
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+async def _collect(body: bytes | ByteSource, size_bytes: int) -> bytes:
+    if isinstance(body, bytes):
+        if len(body) != size_bytes:
+            raise _wrong_size(len(body), size_bytes)
+        return body
+    collector = _Collector(size_bytes)
+    body.start(collector)
+    return await collector.done
+
+
+def _wrong_size(got: int, announced: int) -> StoreError:
+    return StoreError(StoreErrorKind.TRUNCATED, f"{got} bytes came, {announced} were announced")
+
+
+def _checksums_of(data: bytes) -> Checksums:
+    return Checksums(crc64_xz=fastcrc.crc64.xz(data), crc64_nvme=awscrt_checksums.crc64nvme(data))
