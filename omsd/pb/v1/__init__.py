@@ -1,0 +1,1 @@
+"""Generated from proto/omsd/v1 by scripts/generate_proto.py; never edited."""
