@@ -1,0 +1,40 @@
+"""Fixtures of all tests: real servers, started once per session and only when a test asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import S3Server, start_moto, start_rclone_s3, start_seaweed
+
+
+@pytest.fixture(scope="session")
+def seaweed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One SeaweedFS for the session; tests take `seaweed`, which removes their buckets."""
+    server = start_seaweed(tmp_path_factory.mktemp("seaweed"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def seaweed(seaweed_server: S3Server) -> Iterator[S3Server]:
+    """SeaweedFS: fast, verifies CRC64/NVME; lists in directory order."""
+    yield seaweed_server
+    seaweed_server.forget_buckets()
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """moto: slow, in memory, every feature, keeps every key as sent."""
+    server = start_moto(tmp_path_factory.mktemp("moto"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """rclone serve s3: ignores If-Match and Range."""
+    server = start_rclone_s3(tmp_path_factory.mktemp("rclone"))
+    yield server
+    server.stop()
