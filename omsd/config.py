@@ -1,0 +1,440 @@
+"""Frozen settings: defaults, then the TOML file, then OMSD_SECTION__KEY of the environment, then flags.
+
+Every key has an effect; an unknown key or a bad value is an error that names it and says what would be right.
+No secret lives here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+from msgspec import Meta
+
+from omsd.domain.errors import OmsdError
+from omsd.domain.model import CloudType
+
+MIB = 1024 * 1024
+ENV_PREFIX = "OMSD_"
+LOOPBACK = "loopback"
+_LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class ConfigError(OmsdError):
+    """The configuration cannot be used; `problems` has one line for each thing that is wrong."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the daemon is.
+
+    grpc_listen: host:port or unix:/path. workers 0: one per core. regions: destination regions served, empty
+    for all.
+    """
+
+    grpc_listen: str = "127.0.0.1:7070"
+    state_dir: Path
+    workers: Annotated[int, Meta(ge=0, le=1024)] = 0
+    max_parallel_tasks: Annotated[int, Meta(ge=1, le=1000)] = 5
+    time_zone: str
+    regions: tuple[str, ...] = ()
+
+    @property
+    def zone(self) -> tzinfo:
+        """The zone in which bandwidth windows are meant."""
+        return UTC if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes in MiB; requests and the buffer budget are per worker process.
+
+    drain_grace_s: what objects under way get to finish when the daemon stops.
+    """
+
+    part_size_mib: Annotated[int, Meta(ge=5, le=5120)] = 16
+    single_put_max_mib: Annotated[int, Meta(ge=1, le=5120)] = 8
+    buffer_budget_mib: Annotated[int, Meta(ge=8, le=65_536)] = 32
+    max_requests_per_endpoint: Annotated[int, Meta(ge=1, le=1024)] = 64
+    drain_grace_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+
+
+class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How other machines are reached.
+
+    allow_private: networks (CIDR, or "loopback") in which endpoints of requests may be.
+    """
+
+    allow_private: tuple[str, ...] = ()
+    ca_file: Path | None = None
+    verify_tls: bool = True
+    connect_timeout_s: Seconds = 10.0
+    first_byte_timeout_s: Seconds = 60.0
+    stall_timeout_s: Seconds = 60.0
+
+    @property
+    def allowed_networks(self) -> tuple[IpNetwork, ...]:
+        """allow_private as networks."""
+        return tuple(
+            ipaddress.ip_network(network)
+            for entry in self.allow_private
+            for network in (_LOOPBACK_NETWORKS if entry == LOOPBACK else (entry,))
+        )
+
+
+class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The gRPC server's certificate chain and key, PEM; both or neither."""
+
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """format auto: text on a terminal, else JSON lines."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+
+
+class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint the operator vouches for, before the catalogue's. None: as the cloud's profile says."""
+
+    cloud_type: CloudType
+    region: str
+    url: str
+    addressing: Literal["path", "virtual"] | None = None
+    list_version: Literal[1, 2] | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be configured."""
+
+    server: ServerSettings
+    limits: LimitSettings
+    network: NetworkSettings
+    tls: TlsSettings
+    log: LogSettings
+    endpoint: tuple[EndpointSettings, ...] = ()
+
+
+_SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "server": ServerSettings,
+    "limits": LimitSettings,
+    "network": NetworkSettings,
+    "tls": TlsSettings,
+    "log": LogSettings,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """A value and where it came from. textual: text that may mean a number, a boolean or a comma-list."""
+
+    value: Any
+    origin: str
+    textual: bool
+
+
+def load_settings(
+    path: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    overrides: Mapping[str, object] | None = None,
+) -> Settings:
+    """The settings of file, environment and flags, the later winning.
+
+    overrides: "section.key" to value, None = not given. Raises ConfigError with every problem there is.
+    """
+    problems: list[str] = []
+    table = _read(path)
+    values: dict[str, dict[str, _Raw]] = {name: {} for name in _SECTIONS}
+    values["server"] = {
+        "state_dir": _Raw(_default_state_dir(environ), "default", True),
+        "time_zone": _Raw(_server_time_zone(environ), "default", True),
+    }
+    _take_file(table, str(path), values, problems)
+    _take_environment(environ, values, problems)
+    for dotted, value in (overrides or {}).items():
+        section, _, key = dotted.partition(".")
+        if value is not None:
+            values[section][key] = _Raw(value, "--" + key.replace("_", "-"), True)
+    endpoints = tuple(_endpoints(table.get("endpoint", []), str(path), problems))
+    built = {name: _build(kind, name, values[name], problems) for name, kind in _SECTIONS.items()}
+    if problems:
+        raise ConfigError(tuple(problems))
+    settings = msgspec.convert({**built, "endpoint": endpoints}, Settings)
+    _check(settings)
+    return settings
+
+
+def dump_settings(settings: Settings) -> str:
+    """The settings as TOML that load_settings() takes again."""
+    lines: list[str] = []
+    for name in _SECTIONS:
+        lines += [f"[{name}]", *_toml_lines(getattr(settings, name)), ""]
+    for endpoint in settings.endpoint:
+        lines += ["[[endpoint]]", *_toml_lines(endpoint), ""]
+    return "\n".join(lines)
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError((f"{path}: {error.strerror}",)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError((f"{path}: not valid TOML: {error}",)) from error
+
+
+def _take_file(
+    table: Mapping[str, Any], origin: str, values: dict[str, dict[str, _Raw]], problems: list[str]
+) -> None:
+    for name, section in table.items():
+        if name == "endpoint":
+            continue
+        if name not in _SECTIONS:
+            problems.append(f"{origin}: unknown section [{name}]{_suggest(name, (*_SECTIONS, 'endpoint'))}")
+        elif not isinstance(section, dict):
+            problems.append(f"{origin}: {name} must be a section, written [{name}]")
+        else:
+            for key, value in section.items():
+                if _known(name, key, f"{origin}: [{name}] {key}", problems):
+                    values[name][key] = _Raw(value, f"{origin}: [{name}] {key}", False)
+
+
+def _take_environment(
+    environ: Mapping[str, str], values: dict[str, dict[str, _Raw]], problems: list[str]
+) -> None:
+    for variable in sorted(environ):
+        if not variable.startswith(ENV_PREFIX) or "__" not in variable:
+            continue
+        section, _, key = variable.removeprefix(ENV_PREFIX).lower().partition("__")
+        if section not in _SECTIONS:
+            problems.append(
+                f"environment {variable}: unknown section {section!r}{_suggest(section, _SECTIONS)}"
+            )
+        elif _known(section, key, f"environment {variable}", problems):
+            values[section][key] = _Raw(environ[variable], f"environment {variable}", True)
+
+
+def _known(section: str, key: str, origin: str, problems: list[str]) -> bool:
+    fields = _SECTIONS[section].__struct_fields__
+    if key not in fields:
+        problems.append(f"{origin}: unknown key {key!r}{_suggest(key, fields)}")
+    return key in fields
+
+
+def _suggest(name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+
+
+def _build(
+    kind: type[msgspec.Struct], section: str, raws: Mapping[str, _Raw], problems: list[str]
+) -> msgspec.Struct | None:
+    """The section, or None with the problems noted."""
+    hints = get_type_hints(kind, include_extras=True)
+    taken: dict[str, Any] = {}
+    before = len(problems)
+    for key, raw in raws.items():
+        value = raw.value
+        if raw.textual and isinstance(value, str) and hints[key] == tuple[str, ...]:
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        try:
+            taken[key] = _convert(value, hints[key], strict=not raw.textual)
+            _check_value(section, key, taken[key])
+        except ValueError as error:
+            problems.append(f"{raw.origin} = {_shown(value)}: {error}")
+    return kind(**taken) if len(problems) == before else None
+
+
+def _convert(value: object, hint: Any, *, strict: bool) -> Any:
+    if Path in (hint, *get_args(hint)) and isinstance(value, str):
+        if not value:
+            raise ValueError("a path is wanted")
+        return Path(value).expanduser()
+    try:
+        return msgspec.convert(value, hint, strict=strict)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        choices = [choice for choice in _choices(hint) if choice is not None]
+        if choices:
+            text = f"must be one of {', '.join(map(str, choices))}"
+        raise ValueError(text) from error
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    if hint is CloudType:
+        return tuple(CloudType)
+    found: list[Any] = []
+    for part in (hint, *get_args(hint)):
+        if getattr(part, "__origin__", None) is Literal:
+            found += get_args(part)
+    return tuple(found)
+
+
+def _check_value(section: str, key: str, value: Any) -> None:
+    """Raise ValueError if a value of the right type cannot be meant."""
+    match f"{section}.{key}":
+        case "server.grpc_listen":
+            _check_listen(value)
+        case "server.time_zone":
+            if not _is_zone(value):
+                close = difflib.get_close_matches(value, sorted(available_timezones()), n=1)
+                hint = f"; did you mean {close[0]!r}?" if close else ", like 'Europe/Berlin' or 'UTC'"
+                raise ValueError("not an IANA time zone" + hint)
+        case "server.regions":
+            if any(not region or len(region) > 100 for region in value):
+                raise ValueError("a region has 1 to 100 characters")
+        case "network.allow_private":
+            for entry in value:
+                _check_network(entry)
+        case "network.ca_file" | "tls.cert_file" | "tls.key_file":
+            if value is not None and not os.access(value, os.R_OK):
+                raise ValueError("the file does not exist or cannot be read")
+        case _:
+            pass
+
+
+def _check_listen(listen: str) -> None:
+    if listen.startswith("unix:"):
+        if not listen.removeprefix("unix:").strip("/"):
+            raise ValueError("unix: wants the path of a socket, like unix:/run/omsd/omsd.sock")
+        return
+    host, separator, port = listen.rpartition(":")
+    host = host.strip("[]")
+    if not separator or not host or not port.isdecimal() or int(port) > 65_535:
+        raise ValueError("must be host:port, like 127.0.0.1:7070, or unix:/path")
+    if host == "localhost":
+        return
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ValueError(
+            "the API has no authentication yet, so only a loopback address (127.0.0.1, [::1], localhost) "
+            "or unix:/path is allowed"
+        )
+
+
+def _check_network(entry: str) -> None:
+    if entry == LOOPBACK:
+        return
+    try:
+        ipaddress.ip_network(entry)
+    except ValueError as error:
+        raise ValueError(f"{error}; wanted is a network like 10.0.0.0/8, or 'loopback'") from error
+
+
+def _endpoints(entries: object, origin: str, problems: list[str]) -> Iterator[EndpointSettings]:
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        problems.append(f"{origin}: endpoint must be written [[endpoint]]")
+        return
+    fields = EndpointSettings.__struct_fields__
+    seen: set[tuple[str, str]] = set()
+    for number, entry in enumerate(entries, 1):
+        where = f"{origin}: [[endpoint]] number {number}"
+        unknown = [key for key in entry if key not in fields]
+        problems += [f"{where}: unknown key {key!r}{_suggest(key, fields)}" for key in unknown]
+        missing = [key for key in ("cloud_type", "region", "url") if key not in entry]
+        problems += [f"{where}: {key} is missing" for key in missing]
+        if unknown or missing:
+            continue
+        raws = {key: _Raw(value, f"{where}: {key}", False) for key, value in entry.items()}
+        built = _build(EndpointSettings, "endpoint", raws, problems)
+        if not isinstance(built, EndpointSettings):
+            continue
+        fault = _url_fault(built.url)
+        if fault:
+            problems.append(f"{where}: url = {_shown(built.url)}: {fault}")
+        if (built.cloud_type, built.region) in seen:
+            problems.append(f"{where}: {built.cloud_type} region {built.region!r} is configured twice")
+        seen.add((built.cloud_type, built.region))
+        yield built
+
+
+def _url_fault(url: str) -> str:
+    """What is wrong with an endpoint's URL, "" if nothing."""
+    wanted = "wanted is http(s)://host[:port] and nothing behind it"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError if it is not a number in range
+    except ValueError as error:
+        return f"{error}; {wanted}"
+    if parts.username is not None or parts.password is not None:
+        return "keys do not belong into the configuration; they come with each task"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return wanted
+    return wanted if parts.path.strip("/") or parts.query or parts.fragment else ""
+
+
+def _check(settings: Settings) -> None:
+    """Raise ConfigError for values that are right alone and wrong together."""
+    if (settings.tls.cert_file is None) != (settings.tls.key_file is None):
+        missing = "key_file" if settings.tls.key_file is None else "cert_file"
+        raise ConfigError(
+            (f"[tls] {missing} is missing: cert_file and key_file are given both or not at all",)
+        )
+
+
+def _default_state_dir(environ: Mapping[str, str]) -> str:
+    """systemd's StateDirectory, else the user's state folder."""
+    given = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return given
+    base = environ.get("XDG_STATE_HOME", "")
+    if not base and environ.get("HOME"):
+        base = environ["HOME"] + "/.local/state"
+    return f"{base}/omsd" if base else "/var/lib/omsd"
+
+
+def _server_time_zone(environ: Mapping[str, str]) -> str:
+    """The machine's IANA zone; UTC if it does not tell."""
+    try:
+        linked = os.readlink("/etc/localtime").partition("zoneinfo/")[2]
+    except OSError:
+        linked = ""
+    for name in (environ.get("TZ", "").lstrip(":"), linked):
+        if name and _is_zone(name):
+            return name
+    return "UTC"
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return name == "UTC" or ZoneInfo(name).key == name
+    except (KeyError, ValueError, OSError):
+        return False
+
+
+def _shown(value: object) -> str:
+    """A value as an error shows it: without what stands before the @ of a URL."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return re.sub(r"//[^/@\s\"]*@", "//***@", text)
+
+
+def _toml_lines(section: msgspec.Struct) -> list[str]:
+    return [
+        f"{key} = {json.dumps(msgspec.to_builtins(value, enc_hook=str), ensure_ascii=False)}"
+        for key in section.__struct_fields__
+        if (value := getattr(section, key)) is not None
+    ]
