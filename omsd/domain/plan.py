@@ -1,0 +1,105 @@
+"""Plans: the parts of an object, the shards of a task, and what a key is called at the destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from omsd.domain.errors import OmsdError
+from omsd.domain.model import ShardKind, TaskSpec, TaskType
+from omsd.domain.selection import is_covered, reduce_prefixes
+
+KEYS_PER_SHARD = 500
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PartSpan:
+    """The bytes of one part: size_bytes from offset; part_number from 1."""
+
+    part_number: int
+    offset: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardDraft:
+    """A shard to be: RANGE with a prefix ("" = every key), or KEYS with keys in the order given."""
+
+    kind: ShardKind
+    prefix: str = ""
+    keys: tuple[str, ...] = ()
+
+
+def plan_part_bytes(
+    size_bytes: int, *, part_bytes: int, min_part_bytes: int, max_part_bytes: int, max_parts: int
+) -> int:
+    """The size of every part but the last: the wished one, larger if the count would not fit.
+
+    Raises OmsdError TRF.0001 if the object fits into no plan.
+    """
+    wished = min(max(part_bytes, min_part_bytes), max_part_bytes)
+    needed = -(-size_bytes // max_parts)
+    if needed > max_part_bytes:
+        raise OmsdError(
+            f"an object of {size_bytes} bytes is too large: the destination takes at most {max_parts} parts"
+            f" of {max_part_bytes} bytes",
+            code="TRF.0001",
+        )
+    if needed <= wished:
+        return wished
+    # Whole MiB: services that copy or hash by block dislike odd part sizes.
+    return min(-(-needed // _MIB) * _MIB, max_part_bytes)
+
+
+def plan_parts(
+    size_bytes: int, *, part_bytes: int, min_part_bytes: int, max_part_bytes: int, max_parts: int
+) -> tuple[PartSpan, ...]:
+    """Parts in order that cover each byte once; none for an empty object, which must be put whole.
+
+    part_bytes: the wished size. Raises OmsdError TRF.0001 if the object fits into no plan.
+    """
+    step = plan_part_bytes(
+        size_bytes,
+        part_bytes=part_bytes,
+        min_part_bytes=min_part_bytes,
+        max_part_bytes=max_part_bytes,
+        max_parts=max_parts,
+    )
+    return tuple(
+        PartSpan(number, offset, min(step, size_bytes - offset))
+        for number, offset in enumerate(range(0, size_bytes, step), start=1)
+    )
+
+
+def map_key(save_prefix: str, key: str) -> str:
+    """The destination key of a source key: save_prefix in front, verbatim, no slash added or removed."""
+    return save_prefix + key
+
+
+def plan_shards(spec: TaskSpec) -> tuple[ShardDraft, ...]:
+    """The shards of a full run: together they name each object once.
+
+    PREFIX: a range per prefix. OBJECT: a range per folder, then shards of keys.
+    Raises OmsdError for list tasks, which are planned from their list file.
+    """
+    if spec.task_type is TaskType.PREFIX:
+        return _ranges(reduce_prefixes(spec.object_keys))
+    if spec.task_type is TaskType.OBJECT:
+        folders = reduce_prefixes(key for key in spec.object_keys if key.endswith("/"))
+        names = (key for key in spec.object_keys if not key.endswith("/") and not is_covered(folders, key))
+        return _ranges(folders) + plan_retry(names)
+    raise OmsdError(f"a task of type {spec.task_type} cannot be planned from its keys", code="OMS.0064")
+
+
+def plan_retry(keys: Iterable[str]) -> tuple[ShardDraft, ...]:
+    """Shards of at most 500 of these keys, each key once, in the order given."""
+    unique = tuple(dict.fromkeys(keys))
+    return tuple(
+        ShardDraft(ShardKind.KEYS, keys=unique[start : start + KEYS_PER_SHARD])
+        for start in range(0, len(unique), KEYS_PER_SHARD)
+    )
+
+
+def _ranges(prefixes: tuple[str, ...]) -> tuple[ShardDraft, ...]:
+    return tuple(ShardDraft(ShardKind.RANGE, prefix=prefix) for prefix in prefixes)
