@@ -1,0 +1,1 @@
+"""Moves bytes. Gets open stores handed in; knows no task table."""

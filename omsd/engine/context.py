@@ -1,0 +1,134 @@
+"""What one shard's copiers share: the open stores, the task's wishes, the budgets and the way to report uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from omsd.domain.errors import DECISIVE_KINDS, Failure, Side, StoreError, StoreErrorKind, failure_of
+from omsd.domain.model import OpenUpload, TaskSpec
+from omsd.domain.retry import RetryPolicy, next_delay
+from omsd.engine.buffers import BufferBudget
+from omsd.engine.pacer import PacerPair
+from omsd.engine.settings import EngineSettings
+from omsd.engine.stream import Meter
+from omsd.engine.throttle import Throttle
+from omsd.ports.objectstore import ObjectStore
+
+
+class ShardFailedError(Exception):
+    """The shard cannot go on; failure says why. decisive: nor can the task."""
+
+    def __init__(self, failure: Failure, *, decisive: bool) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.decisive = decisive
+
+
+class AtSide:
+    """Marks StoreErrors that leave the block with the end that was called; reusable, cheap."""
+
+    __slots__ = ("_side",)
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, StoreError) and error.side is None:
+            error.side = self._side
+
+
+AT_SOURCE = AtSide(Side.SOURCE)
+AT_DESTINATION = AtSide(Side.DESTINATION)
+
+
+class UploadLog:
+    """Tells the ledger of multipart uploads, so that none is left behind whatever happens."""
+
+    def __init__(
+        self, opened: Callable[[OpenUpload], Awaitable[None]], closed: Callable[[OpenUpload], Awaitable[None]]
+    ) -> None:
+        self.opened = opened
+        self.closed = closed
+
+
+@dataclass(slots=True)
+class ShardContext:
+    """redo_since_s: start of the run if an earlier lease may have written objects that were never reported, else None."""
+
+    source: ObjectStore
+    destination: ObjectStore
+    spec: TaskSpec
+    settings: EngineSettings
+    throttle: Throttle
+    budget: BufferBudget
+    pacers: PacerPair
+    uploads: UploadLog
+    redo_since_s: float | None
+    meter: Meter = field(default_factory=Meter)
+    random01: Callable[[], float] = random.random
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def policy(self) -> RetryPolicy:
+        """How often and how fast the engine tries again."""
+        return RetryPolicy(
+            max_attempts=self.settings.max_attempts,
+            base_s=self.settings.retry_base_s,
+            cap_s=self.settings.retry_cap_s,
+        )
+
+    def store_at(self, side: Side) -> ObjectStore:
+        return self.source if side is Side.SOURCE else self.destination
+
+    async def backed_off(self, error: StoreError, attempt: int) -> bool:
+        """Wait before the next attempt; False if there is none. attempt: how often it was tried, from 1."""
+        side = error.side or Side.SOURCE
+        (self.pacers.source if side is Side.SOURCE else self.pacers.destination).note_error(error)
+        retryable = error.retryable or (attempt <= 2 and error.kind in _DOUBTED_KINDS)
+        if not retryable:
+            return False
+        delay_s = next_delay(
+            retryable, attempt, error.retry_after_s, policy=self.policy(), random01=self.random01()
+        )
+        if delay_s is None:
+            return False
+        await self.sleep(delay_s)
+        return True
+
+    async def raise_if_decisive(self, error: StoreError) -> None:
+        """Raise ShardFailedError if the error means that nothing of the task can go on.
+
+        Services sometimes refuse once what they grant a moment later, so the bucket itself is asked before a task is given up.
+        """
+        side = error.side or Side.SOURCE
+        if error.kind not in DECISIVE_KINDS:
+            return
+        if error.kind not in (StoreErrorKind.NO_SPACE, StoreErrorKind.FORBIDDEN_ADDRESS):
+            try:
+                await self.store_at(side).check()
+            except StoreError as confirmation:
+                if confirmation.retryable:
+                    return
+            else:
+                return
+        raise ShardFailedError(failure_of(error, side), decisive=True) from error
+
+
+# Refusals that services are known to give once by mistake (fresh permissions, a lagging replica): asked again before they count.
+_DOUBTED_KINDS = frozenset(
+    {
+        StoreErrorKind.PERMISSION,
+        StoreErrorKind.UNAUTHENTICATED,
+        StoreErrorKind.NO_SUCH_KEY,
+        StoreErrorKind.NO_SUCH_BUCKET,
+        StoreErrorKind.NO_SUCH_UPLOAD,
+    }
+)

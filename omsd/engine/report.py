@@ -1,0 +1,116 @@
+"""The account of one shard: outcomes in any order come in, batches without gaps go out, live figures at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+
+from omsd.domain.model import Checkpoint, Counters, LiveProgress, Outcome, OutcomeKind, ShardKind
+from omsd.engine.stream import Meter
+
+
+def count(outcomes: list[Outcome]) -> Counters:
+    """The sum over final records; each counts as listed too."""
+    numbers = [0, 0, 0]
+    sizes = [0, 0, 0]
+    for outcome in outcomes:
+        slot = _slot(outcome)
+        numbers[slot] += 1
+        sizes[slot] += outcome.size_bytes
+    return Counters(sum(numbers), sum(sizes), *numbers, *sizes)
+
+
+class ShardAccount:
+    """Gives each listed object a position and keeps what became of it until everything before it is final.
+
+    window_objects bounds how many positions may be open: place_room() waits beyond it, so memory does not grow with the shard.
+    """
+
+    def __init__(self, kind: ShardKind, start: Checkpoint, meter: Meter, *, window_objects: int) -> None:
+        self._kind = kind
+        self._checkpoint = start
+        self._meter = meter
+        self._window_objects = window_objects
+        self._next_position = start.position
+        self._head = start.position
+        self._open: dict[int, Outcome] = {}
+        self._ready: list[Outcome] = []
+        self._listed_num = 0
+        self._listed_bytes = 0
+        self._held = [0, 0, 0]
+        self._held_bytes = [0, 0, 0]
+        self._room = asyncio.Event()
+        self._room.set()
+        self.listing_over = False
+
+    @property
+    def ready_num(self) -> int:
+        return len(self._ready)
+
+    async def place_room(self) -> None:
+        """Return when one more position may be opened."""
+        while self._next_position - self._head >= self._window_objects:
+            self._room.clear()
+            await self._room.wait()
+
+    def open_position(self, size_bytes: int) -> int:
+        """The next object in listing order has this position."""
+        position = self._next_position
+        self._next_position += 1
+        self._listed_num += 1
+        self._listed_bytes += size_bytes
+        return position
+
+    def settle(self, position: int, outcome: Outcome, listed_bytes: int) -> None:
+        """That object is final. listed_bytes: as given when its position was opened; the object may have changed since."""
+        slot = _slot(outcome)
+        self._listed_bytes += outcome.size_bytes - listed_bytes
+        self._held[slot] += 1
+        self._held_bytes[slot] += outcome.size_bytes
+        self._open[position] = outcome
+        while (ready := self._open.pop(self._head, None)) is not None:
+            self._ready.append(ready)
+            self._head += 1
+        if not self._room.is_set() and self._next_position - self._head < self._window_objects:
+            self._room.set()
+
+    def take_batch(self, limit: int) -> tuple[tuple[Outcome, ...], Counters, Checkpoint] | None:
+        """At most `limit` records in order and the checkpoint behind them; None if none is ready."""
+        if not self._ready:
+            return None
+        outcomes = self._ready[:limit]
+        del self._ready[:limit]
+        counters = count(outcomes)
+        self._listed_num -= counters.listed_num
+        self._listed_bytes -= counters.listed_size_bytes
+        for outcome in outcomes:
+            slot = _slot(outcome)
+            self._held[slot] -= 1
+            self._held_bytes[slot] -= outcome.size_bytes
+        after = outcomes[-1].key if self._kind is ShardKind.RANGE else ""
+        self._checkpoint = Checkpoint(self._checkpoint.position + len(outcomes), after)
+        return tuple(outcomes), counters, self._checkpoint
+
+    @property
+    def all_final(self) -> bool:
+        """Is everything listed so far reported?"""
+        return self._head == self._next_position and not self._ready
+
+    def live(self) -> LiveProgress:
+        """What is beyond the last batch."""
+        counters = Counters(
+            self._listed_num,
+            self._listed_bytes,
+            self._held[0],
+            self._held[1],
+            self._held[2],
+            self._held_bytes[0],
+            self._held_bytes[1],
+            self._held_bytes[2],
+        )
+        return LiveProgress(
+            counters, self._meter.moving_bytes, self._meter.moved_total_bytes, self.listing_over
+        )
+
+
+def _slot(outcome: Outcome) -> int:
+    return 0 if outcome.kind is OutcomeKind.SUCCESS else 1 if outcome.kind is OutcomeKind.SKIPPED else 2

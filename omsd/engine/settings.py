@@ -1,0 +1,34 @@
+"""The engine's figures, handed in by whoever runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How one worker moves objects.
+
+    whole_max_bytes: objects up to this are read whole and put with their checksum. single_put_max_bytes: above it multipart.
+    part_bytes: wished part size, grows for huge objects. copiers: objects at work per shard. part_copiers: parts at work per object.
+    buffer_budget_bytes: for objects read whole, per worker. max_requests_per_endpoint: cap of the adaptive limit.
+    batch_objects, report_interval_s: a batch goes out at whichever comes first. window_objects: how far listing may run ahead of the
+    oldest unfinished object.
+    """
+
+    whole_max_bytes: int = 1 * MIB
+    single_put_max_bytes: int = 8 * MIB
+    part_bytes: int = 16 * MIB
+    copiers: int = 32
+    part_copiers: int = 4
+    buffer_budget_bytes: int = 32 * MIB
+    max_requests_per_endpoint: int = 64
+    batch_objects: int = 1000
+    report_interval_s: float = 0.5
+    window_objects: int = 10_000
+    max_attempts: int = 8
+    retry_base_s: float = 0.2
+    retry_cap_s: float = 20.0
+    cleanup_deadline_s: float = 20.0
