@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from omsd.domain.errors import Failure, Side, StoreError, StoreErrorKind, failure_of
 from omsd.domain.model import Outcome, OutcomeKind, OverwriteMode, Verdict
-from omsd.domain.overwrite import Action, decide
+from omsd.domain.overwrite import Action, decide, equal_crc64
 from omsd.domain.plan import map_key
 from omsd.engine.context import AT_DESTINATION, AT_SOURCE, ShardContext
-from omsd.engine.digest import agree, digest_for, disagree
+from omsd.engine.digest import digest_for
 from omsd.engine.multipart import MultipartCopy
 from omsd.engine.stream import BodyTap
 from omsd.ports.objectstore import (
@@ -103,7 +103,6 @@ class ObjectCopier:
     async def _unless_needed(self, key: str, listed: ListedObject, target_key: str) -> Outcome | None:
         """The record of an object that need not be copied, by looking at the destination; None if it must be."""
         target = await self._target(target_key)
-        source_sums = target_sums = Checksums()
         decision = decide(
             listed,
             target,
@@ -121,7 +120,8 @@ class ObjectCopier:
                 self._spec.overwrite_mode,
                 migrate_since_s=self._spec.migrate_since_s,
                 redo_since_s=self._ctx.redo_since_s,
-                crc64=(source_sums, target_sums),
+                source_crc64=source_sums,
+                target_crc64=target_sums,
             )
         return record_of(listed, decision.action, decision.reason)
 
@@ -203,18 +203,18 @@ class ObjectCopier:
 
     async def verify(self, target_key: str, size_bytes: int, sums: Checksums, receipt: PutReceipt) -> Verdict:
         """MATCH, or an INTEGRITY error. Asks the destination only if its answer proved nothing."""
-        if agree(receipt.checksums, sums):
+        agreed = equal_crc64(receipt.checksums, sums)
+        if agreed:
             return Verdict.MATCH
-        published = receipt.checksums
-        if not disagree(published, sums):
+        if agreed is None:
             head = await self._ctx.destination.head(target_key)
-            published = head.checksums
+            agreed = equal_crc64(head.checksums, sums)
             if head.size_bytes != size_bytes:
                 raise StoreError(
                     StoreErrorKind.INTEGRITY,
                     f"{target_key!r} has {head.size_bytes} bytes after {size_bytes} were written",
                 )
-        if disagree(published, sums):
+        if agreed is False:
             raise StoreError(
                 StoreErrorKind.INTEGRITY, f"CRC64 of {target_key!r} is not that of the bytes sent"
             )
@@ -260,7 +260,7 @@ def record_of(listed: ListedObject, action: Action, reason: str) -> Outcome | No
 
 def check_source(head: ObjectHead, sums: Checksums) -> None:
     """Raise INTEGRITY if the source publishes another CRC64 than that of the bytes read."""
-    if disagree(head.checksums, sums):
+    if equal_crc64(head.checksums, sums) is False:
         raise StoreError(
             StoreErrorKind.INTEGRITY,
             f"the bytes read of {head.key!r} do not have the CRC64 that the source publishes",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from awscrt.checksums import crc64nvme
 from fastcrc.crc64 import xz as crc64xz
 
-from omsd.domain import crc64
+from omsd.domain.crc64 import Polynomial
+from omsd.domain.crc64 import combine as combine_crc64
 from omsd.ports.objectstore import Abilities, Checksums
 
 
@@ -47,26 +48,11 @@ def combine(parts: list[tuple[Checksums, int]]) -> Checksums:
         xz = (
             None
             if xz is None or sums.crc64_xz is None
-            else crc64.combine(crc64.XZ, xz, sums.crc64_xz, size_bytes)
+            else combine_crc64(Polynomial.XZ, xz, sums.crc64_xz, size_bytes)
         )
         nvme = (
             None
             if nvme is None or sums.crc64_nvme is None
-            else crc64.combine(crc64.NVME, nvme, sums.crc64_nvme, size_bytes)
+            else combine_crc64(Polynomial.NVME, nvme, sums.crc64_nvme, size_bytes)
         )
     return Checksums(crc64_xz=xz, crc64_nvme=nvme)
-
-
-def disagree(left: Checksums, right: Checksums) -> bool:
-    """Do both hold a value of one kind, and not the same?"""
-    return (
-        left.crc64_nvme is not None and right.crc64_nvme is not None and left.crc64_nvme != right.crc64_nvme
-    ) or (left.crc64_xz is not None and right.crc64_xz is not None and left.crc64_xz != right.crc64_xz)
-
-
-def agree(left: Checksums, right: Checksums) -> bool:
-    """Do both hold a value of one kind, the same, and none that differs?"""
-    common = (left.crc64_nvme is not None and left.crc64_nvme == right.crc64_nvme) or (
-        left.crc64_xz is not None and left.crc64_xz == right.crc64_xz
-    )
-    return common and not disagree(left, right)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from omsd.aio import shielded
 from omsd.domain.errors import Side, StoreError, StoreErrorKind
 from omsd.domain.model import OpenUpload
+from omsd.domain.overwrite import equal_crc64
 from omsd.domain.plan import PartSpan, plan_parts
 from omsd.engine.context import AT_DESTINATION, AT_SOURCE, ShardContext, ShardFailedError
-from omsd.engine.digest import combine, digest_for, disagree
+from omsd.engine.digest import combine, digest_for
 from omsd.engine.stream import BodyTap
 from omsd.ports.objectstore import Checksums, ObjectHead, PartReceipt, PutOptions, PutReceipt
 
@@ -104,7 +105,7 @@ class MultipartCopy:
                         self._target_key, self._upload_id, span.part_number, tap, span.size_bytes, Checksums()
                     )
                     sums = digest.checksums()
-                    if disagree(receipt.checksums, sums):
+                    if equal_crc64(receipt.checksums, sums) is False:
                         raise StoreError(
                             StoreErrorKind.INTEGRITY,
                             f"CRC64 of part {span.part_number} of {self._target_key!r} is not that of the bytes sent",
@@ -145,7 +146,7 @@ class MultipartCopy:
                 head = await self._ctx.destination.head(self._target_key)
         except StoreError:
             raise error from None
-        if head.size_bytes != self._head.size_bytes or disagree(head.checksums, sums):
+        if head.size_bytes != self._head.size_bytes or equal_crc64(head.checksums, sums) is False:
             raise error
         return PutReceipt(head.etag, head.checksums)
 

@@ -20,8 +20,8 @@ class ProbeResult(Protocol):
 class Executor(Protocol):
     """Workers that run shards. A lease is one run of one shard; each ends with exactly one of ShardDone, ShardReleased, ShardFailed, or in a WorkerLost."""
 
-    async def start(self, sink: EventSink) -> None:
-        """Workers run and take work. Lost workers are replaced as long as the executor is not stopped."""
+    async def serve(self, sink: EventSink) -> None:
+        """Workers run and take work until stop(). Lost workers are replaced."""
 
     async def stop(self, *, grace_s: float) -> None:
         """Drain every lease for at most grace_s, then cut; all workers are gone afterwards."""

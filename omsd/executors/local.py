@@ -1,0 +1,286 @@
+"""Shards in worker processes of this machine: spawned, replaced when they die, ended with the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from omsd.domain.errors import Failure, Refusal, RequestError, Side
+from omsd.domain.events import ShardEvent, WorkerLost
+from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
+from omsd.executors import protocol
+from omsd.ports.clock import Clock
+from omsd.ports.eventsink import EventSink
+
+_log = structlog.get_logger(__name__)
+
+# A worker that dies sooner than this is not started again at once: something is wrong that starting does not mend.
+_SHORT_LIFE_S = 5.0
+_RESTART_PAUSE_S = 1.0
+_EXIT_DEADLINE_S = 5.0
+# After a cut, what is in flight is dropped and reported within moments.
+_CUT_DEADLINE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LocalProbeResult:
+    """side None: both ends can be used."""
+
+    side: Side | None
+    failure: Failure | None
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """One live worker process."""
+
+    worker_id: int
+    pid: int
+    channel: protocol.Channel[protocol.FromWorker]
+    leases: dict[LeaseId, TaskId] = field(default_factory=dict)
+    opened: dict[TaskId, TaskWork] = field(default_factory=dict)
+    probes: dict[int, asyncio.Future[LocalProbeResult]] = field(default_factory=dict)
+    ready: bool = False
+
+
+class LocalExecutor:
+    """command: argv of a worker, the number of its socket is appended. settings: sent to each worker as its first message."""
+
+    def __init__(
+        self, *, command: Sequence[str], settings: bytes, workers: int, slots_per_worker: int, clock: Clock
+    ) -> None:
+        self._command = tuple(command)
+        self._settings = settings
+        self._count = workers
+        self._slots_per_worker = slots_per_worker
+        self._clock = clock
+        self._workers: list[_Worker] = []
+        self._budgets: dict[TaskId, int | None] = {}
+        self._next_id = 0
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._changed = asyncio.Condition()
+
+    async def serve(self, sink: EventSink) -> None:
+        """Workers run and take work until stop()."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._count):
+                group.create_task(self._keep_worker(sink), name=f"worker {number}")
+
+    async def wait_ready(self) -> None:
+        """Every worker takes work."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: sum(worker.ready for worker in self._workers) == self._count)
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Drain every lease for at most grace_s (or until hurry()), then cut; all workers are gone when serve() has returned."""
+        self._stopping.set()
+        for worker in self._workers:
+            for lease_id in worker.leases:
+                worker.channel.send_now(protocol.DrainShard(lease_id))
+        if not await self._idle_within(grace_s, hurried=True):
+            for worker in self._workers:
+                for lease_id in worker.leases:
+                    worker.channel.send_now(protocol.CutShard(lease_id))
+            await self._idle_within(_CUT_DEADLINE_S, hurried=False)
+        for worker in list(self._workers):
+            await worker.channel.close()
+
+    def hurry(self) -> None:
+        """A stop() under way cuts now."""
+        self._hurry.set()
+
+    def free_slots(self) -> int:
+        """How many more shards may run now."""
+        if self._stopping.is_set():
+            return 0
+        return sum(
+            max(0, self._slots_per_worker - len(worker.leases)) for worker in self._workers if worker.ready
+        )
+
+    def worker_count(self) -> int:
+        """How many workers share a task's budget."""
+        return max(1, len(self._workers))
+
+    def worker_pids(self) -> tuple[int, ...]:
+        """Process ids of the live workers."""
+        return tuple(worker.pid for worker in self._workers)
+
+    def run(
+        self, lease_id: LeaseId, work: TaskWork, shard: Shard, stale_uploads: Sequence[OpenUpload]
+    ) -> None:
+        """Start a shard on the least loaded worker. Call it only while free_slots() is above 0."""
+        ready = [worker for worker in self._workers if worker.ready]
+        worker = min(ready, key=lambda candidate: len(candidate.leases))
+        worker.leases[lease_id] = work.task_id
+        if worker.opened.get(work.task_id) != work:
+            worker.opened[work.task_id] = work
+            worker.channel.send_now(protocol.OpenTask(work))
+            worker.channel.send_now(protocol.SetBudget(work.task_id, self._share(work.task_id)))
+        worker.channel.send_now(protocol.RunShard(lease_id, shard, tuple(stale_uploads)))
+
+    def drain(self, lease_id: LeaseId) -> None:
+        """Begin no more objects of this shard."""
+        if worker := self._worker_of(lease_id):
+            worker.channel.send_now(protocol.DrainShard(lease_id))
+
+    def cut(self, lease_id: LeaseId) -> None:
+        """Stop the shard at once."""
+        if worker := self._worker_of(lease_id):
+            worker.channel.send_now(protocol.CutShard(lease_id))
+
+    def forget(self, task_id: TaskId) -> None:
+        """The task needs no worker any more."""
+        self._budgets.pop(task_id, None)
+        for worker in self._workers:
+            if worker.opened.pop(task_id, None) is not None:
+                worker.channel.send_now(protocol.ForgetTask(task_id))
+
+    def set_budget(self, task_id: TaskId, limit_bytes_per_s: int | None) -> None:
+        """The task's limit over all workers, divided evenly among them."""
+        self._budgets[task_id] = limit_bytes_per_s
+        for worker in self._workers:
+            if task_id in worker.opened:
+                worker.channel.send_now(protocol.SetBudget(task_id, self._share(task_id)))
+
+    async def probe(self, work: TaskWork, *, deadline_s: float) -> LocalProbeResult:
+        """Check both ends of a task in a worker. Raises RequestError BUSY if no worker answers in time."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                async with self._changed:
+                    await self._changed.wait_for(lambda: any(worker.ready for worker in self._workers))
+                worker = min(
+                    (worker for worker in self._workers if worker.ready), key=lambda one: len(one.probes)
+                )
+                self._next_id += 1
+                probe_id = self._next_id
+                answer: asyncio.Future[LocalProbeResult] = asyncio.get_running_loop().create_future()
+                worker.probes[probe_id] = answer
+                try:
+                    await worker.channel.send(protocol.Probe(probe_id, work))
+                    return await answer
+                finally:
+                    worker.probes.pop(probe_id, None)
+        except (TimeoutError, ConnectionError):
+            raise RequestError(
+                "OMS.2004", "no worker answered in time; try again later", refusal=Refusal.BUSY
+            ) from None
+
+    def _share(self, task_id: TaskId) -> int | None:
+        limit = self._budgets.get(task_id)
+        return None if limit is None else max(1, limit // self.worker_count())
+
+    def _worker_of(self, lease_id: LeaseId) -> _Worker | None:
+        return next((worker for worker in self._workers if lease_id in worker.leases), None)
+
+    async def _keep_worker(self, sink: EventSink) -> None:
+        while not self._stopping.is_set():
+            began_s = self._clock.monotonic_s()
+            async with self._process() as worker:
+                await self._serve_worker(worker, sink)
+            if self._stopping.is_set():
+                return
+            _log.warning("worker_lost", pid=worker.pid, leases=len(worker.leases))
+            if self._clock.monotonic_s() - began_s < _SHORT_LIFE_S:
+                await self._clock.sleep(_RESTART_PAUSE_S)
+
+    async def _serve_worker(self, worker: _Worker, sink: EventSink) -> None:
+        worker.channel.send_now(protocol.Configure(self._settings))
+        self._workers.append(worker)
+        try:
+            while (message := await self._received(worker)) is not None:
+                await self._take(worker, message, sink)
+        finally:
+            self._workers.remove(worker)
+            for probe in worker.probes.values():
+                if not probe.done():
+                    probe.set_exception(ConnectionError("the worker is gone"))
+        if worker.leases or not self._stopping.is_set():
+            await sink.emit(WorkerLost(worker.worker_id, tuple(worker.leases)))
+        await self._notify()
+
+    async def _received(self, worker: _Worker) -> protocol.FromWorker | None:
+        try:
+            return await worker.channel.receive()
+        except protocol.ProtocolError as error:
+            _log.error("worker_protocol_error", pid=worker.pid, error=str(error))
+            return None
+
+    async def _take(self, worker: _Worker, message: protocol.FromWorker, sink: EventSink) -> None:
+        match message:
+            case protocol.Ready():
+                worker.ready = True
+                await self._notify()
+            case protocol.Probed(probe_id, side, failure):
+                probe = worker.probes.get(probe_id)
+                if probe is not None and not probe.done():
+                    probe.set_result(LocalProbeResult(side, failure))
+            case protocol.Done(event) | protocol.Released(event) | protocol.Failed(event):
+                worker.leases.pop(event.lease_id, None)
+                await sink.emit(event)
+                await self._notify()
+            case _:
+                event_of: ShardEvent = message.event
+                await sink.emit(event_of)
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _idle_within(self, seconds: float, *, hurried: bool) -> bool:
+        """True when no lease is left; False when the time is up, or somebody hurries."""
+
+        async def idle() -> None:
+            async with self._changed:
+                await self._changed.wait_for(lambda: not any(worker.leases for worker in self._workers))
+
+        async def until_hurried() -> None:
+            await self._hurry.wait()
+            raise TimeoutError
+
+        idle_now = False
+        try:
+            async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+                hurry = group.create_task(until_hurried(), name="hurry") if hurried else None
+                await idle()
+                idle_now = True
+                if hurry is not None:
+                    hurry.cancel()
+        except* TimeoutError:
+            pass
+        return idle_now
+
+    @asynccontextmanager
+    async def _process(self) -> AsyncIterator[_Worker]:
+        """A worker process with its channel; it has ended when the block is left."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setblocking(False)
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                str(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                # Signals of the terminal are the control process's to answer: it drains, the workers must still be there.
+                start_new_session=True,
+            )
+        channel = await protocol.control_channel(ours)
+        self._next_id += 1
+        try:
+            yield _Worker(self._next_id, process.pid, channel)
+        finally:
+            await channel.close()
+            try:
+                async with asyncio.timeout(_EXIT_DEADLINE_S):
+                    await process.wait()
+            except BaseException as error:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+                if not isinstance(error, TimeoutError):
+                    raise

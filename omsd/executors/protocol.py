@@ -1,0 +1,206 @@
+"""Messages between the control process and a worker: length-prefixed msgpack on a stream socket.
+
+Credentials travel here and nowhere else: never argv, never environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import Generic, TypeVar
+
+import msgspec
+
+from omsd.domain.errors import Failure, Side
+from omsd.domain.events import (
+    ShardBatch,
+    ShardDone,
+    ShardFailed,
+    ShardProgress,
+    ShardReleased,
+    UploadClosed,
+    UploadOpened,
+)
+from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
+
+# The largest message is a batch of some thousand records with keys of 1,024 bytes.
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+_LENGTH = struct.Struct("!I")
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base: the class name is the tag."""
+
+
+class Configure(_Message, frozen=True, array_like=True, tag=True):
+    """The first message. settings: msgpack, known to the two composition roots alone."""
+
+    settings: bytes
+
+
+class OpenTask(_Message, frozen=True, array_like=True, tag=True):
+    """The worker may get shards of this task; a repeat replaces what it knew (new keys)."""
+
+    work: TaskWork
+
+
+class ForgetTask(_Message, frozen=True, array_like=True, tag=True):
+    """No more shards of this task come."""
+
+    task_id: TaskId
+
+
+class RunShard(_Message, frozen=True, array_like=True, tag=True):
+    lease_id: LeaseId
+    shard: Shard
+    stale_uploads: tuple[OpenUpload, ...]
+
+
+class DrainShard(_Message, frozen=True, array_like=True, tag=True):
+    lease_id: LeaseId
+
+
+class CutShard(_Message, frozen=True, array_like=True, tag=True):
+    lease_id: LeaseId
+
+
+class SetBudget(_Message, frozen=True, array_like=True, tag=True):
+    """This worker's share; None = no limit."""
+
+    task_id: TaskId
+    limit_bytes_per_s: int | None
+
+
+class Probe(_Message, frozen=True, array_like=True, tag=True):
+    probe_id: int
+    work: TaskWork
+
+
+ToWorker = Configure | OpenTask | ForgetTask | RunShard | DrainShard | CutShard | SetBudget | Probe
+
+
+class Ready(_Message, frozen=True, array_like=True, tag=True):
+    """The worker takes work."""
+
+
+class Batch(_Message, frozen=True, array_like=True, tag=True):
+    event: ShardBatch
+
+
+class Progress(_Message, frozen=True, array_like=True, tag=True):
+    event: ShardProgress
+
+
+class Done(_Message, frozen=True, array_like=True, tag=True):
+    event: ShardDone
+
+
+class Released(_Message, frozen=True, array_like=True, tag=True):
+    event: ShardReleased
+
+
+class Failed(_Message, frozen=True, array_like=True, tag=True):
+    event: ShardFailed
+
+
+class Opened(_Message, frozen=True, array_like=True, tag=True):
+    event: UploadOpened
+
+
+class Closed(_Message, frozen=True, array_like=True, tag=True):
+    event: UploadClosed
+
+
+class Probed(_Message, frozen=True, array_like=True, tag=True):
+    """side None: both ends can be used."""
+
+    probe_id: int
+    side: Side | None
+    failure: Failure | None
+
+
+FromWorker = Ready | Batch | Progress | Done | Released | Failed | Opened | Closed | Probed
+
+_WRAPPERS = {
+    ShardBatch: Batch,
+    ShardProgress: Progress,
+    ShardDone: Done,
+    ShardReleased: Released,
+    ShardFailed: Failed,
+    UploadOpened: Opened,
+    UploadClosed: Closed,
+}
+
+EndingEvent = ShardDone | ShardReleased | ShardFailed
+WorkerEvent = (
+    ShardBatch | ShardProgress | ShardDone | ShardReleased | ShardFailed | UploadOpened | UploadClosed
+)
+
+
+def wrap(event: WorkerEvent) -> FromWorker:
+    """The message that carries the event."""
+    return _WRAPPERS[type(event)](event)  # type: ignore[arg-type, no-any-return]
+
+
+class ProtocolError(Exception):
+    """The other side sent what cannot be a message."""
+
+
+M = TypeVar("M")
+
+
+class Channel(Generic[M]):
+    """One end: sends any message, receives those of type M."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, decoder: msgspec.msgpack.Decoder[M]
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._decoder = decoder
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def send_now(self, message: ToWorker | FromWorker) -> None:
+        """Queue the message; for small ones whose number is bounded by something else."""
+        data = self._encoder.encode(message)
+        self._writer.write(_LENGTH.pack(len(data)) + data)
+
+    async def send(self, message: ToWorker | FromWorker) -> None:
+        """Queue the message and wait while the other side is slow."""
+        self.send_now(message)
+        await self._writer.drain()
+
+    async def receive(self) -> M | None:
+        """The next message, None when the other side is gone."""
+        try:
+            length = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))[0]
+            if length > MAX_MESSAGE_BYTES:
+                raise ProtocolError(f"a message of {length} bytes")
+            data = await self._reader.readexactly(length)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+        try:
+            return self._decoder.decode(data)
+        except msgspec.MsgspecError as error:
+            raise ProtocolError(str(error)) from error
+
+    async def close(self) -> None:
+        """The socket is closed."""
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except ConnectionError:
+            return
+
+
+async def control_channel(sock: object) -> Channel[FromWorker]:
+    """The control process's end of a connected stream socket."""
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1024 * 1024)  # type: ignore[arg-type]
+    return Channel(reader, writer, msgspec.msgpack.Decoder(FromWorker))
+
+
+async def worker_channel(sock: object) -> Channel[ToWorker]:
+    """The worker's end."""
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1024 * 1024)  # type: ignore[arg-type]
+    return Channel(reader, writer, msgspec.msgpack.Decoder(ToWorker))

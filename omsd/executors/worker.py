@@ -1,0 +1,219 @@
+"""The worker's side: takes messages, runs shards on the engine, sends back what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from omsd.domain.errors import Failure, Side, StoreError, failure_of
+from omsd.domain.events import ShardDone, ShardEvent, ShardFailed, ShardReleased, UploadClosed, UploadOpened
+from omsd.domain.model import Credentials, LeaseId, Location, OpenUpload, TaskId, TaskWork
+from omsd.engine.buffers import BufferBudget
+from omsd.engine.context import ShardContext, ShardFailedError, UploadLog
+from omsd.engine.pacer import Pacer, PacerPair
+from omsd.engine.settings import EngineSettings
+from omsd.engine.shard import ShardRun
+from omsd.engine.throttle import Throttle
+from omsd.executors import protocol
+from omsd.ports.objectstore import ObjectStore
+
+OpenStore = Callable[[Location, Credentials], ObjectStore]
+
+_log = structlog.get_logger(__name__)
+
+
+# A probe is asked again this often before its answer counts, so that one lost packet does not refuse a task.
+_PROBE_ATTEMPTS = 3
+_PROBE_PAUSE_S = 0.5
+
+
+class _OpenTask:
+    """A task this worker may get shards of; its stores are opened with the first one."""
+
+    def __init__(self, work: TaskWork, throttle: Throttle) -> None:
+        self.work = work
+        self.throttle = throttle
+        self.shards = 0
+        self.forgotten = False
+        self._stores: tuple[ObjectStore, ObjectStore] | None = None
+
+    def stores(self, open_store: OpenStore) -> tuple[ObjectStore, ObjectStore]:
+        """Source and destination. Raises StoreError if there is no driver for one of them."""
+        if self._stores is None:
+            spec, credentials = self.work.spec, self.work.credentials
+            self._stores = (
+                open_store(spec.source, credentials.source),
+                open_store(spec.destination, credentials.destination),
+            )
+        return self._stores
+
+    async def close(self) -> None:
+        """The stores are closed."""
+        stores, self._stores = self._stores, None
+        for store in stores or ():
+            await store.close()
+
+
+class Worker:
+    """Runs shards until its channel ends. open_store: the store factory handed in by the composition root."""
+
+    def __init__(
+        self, channel: protocol.Channel[protocol.ToWorker], settings: EngineSettings, open_store: OpenStore
+    ) -> None:
+        self._channel = channel
+        self._settings = settings
+        self._open_store = open_store
+        self._budget = BufferBudget(settings.buffer_budget_bytes)
+        self._pacers: dict[tuple[str, str, str], Pacer] = {}
+        self._tasks: dict[TaskId, _OpenTask] = {}
+        self._throttles: dict[TaskId, Throttle] = {}
+        self._runs: dict[LeaseId, ShardRun] = {}
+
+    async def run(self, abandon: Callable[[], None]) -> None:
+        """Serve until the control process closes the channel.
+
+        abandon: called if it went away while shards run: nobody takes their results any more, and the next control process deals
+        with what they left.
+        """
+        async with asyncio.TaskGroup() as group:
+            self._channel.send_now(protocol.Ready())
+            while (message := await self._channel.receive()) is not None:
+                await self._take(message, group)
+            if self._runs:
+                abandon()
+        for task in self._tasks.values():
+            await task.close()
+
+    async def _take(self, message: protocol.ToWorker, group: asyncio.TaskGroup) -> None:
+        match message:
+            case protocol.OpenTask(work):
+                await self._open(work)
+            case protocol.ForgetTask(task_id):
+                await self._forget(task_id)
+            case protocol.RunShard(lease_id, shard, _):
+                group.create_task(
+                    self._run_shard(message), name=f"lease {lease_id} of shard {shard.shard_id}"
+                )
+            case protocol.DrainShard(lease_id):
+                if run := self._runs.get(lease_id):
+                    run.drain()
+            case protocol.CutShard(lease_id):
+                if run := self._runs.get(lease_id):
+                    run.cut()
+            case protocol.SetBudget(task_id, limit_bytes_per_s):
+                self._throttle(task_id).set_limit(limit_bytes_per_s)
+            case protocol.Probe(probe_id, _):
+                group.create_task(self._probe(message), name=f"probe {probe_id}")
+
+    async def _open(self, work: TaskWork) -> None:
+        known = self._tasks.get(work.task_id)
+        if known is not None:
+            if known.work == work:
+                return
+            known.forgotten = True
+            if known.shards == 0:
+                await known.close()
+        self._tasks[work.task_id] = _OpenTask(work, self._throttle(work.task_id))
+
+    async def _forget(self, task_id: TaskId) -> None:
+        self._throttles.pop(task_id, None)
+        task = self._tasks.pop(task_id, None)
+        if task is not None:
+            task.forgotten = True
+            if task.shards == 0:
+                await task.close()
+
+    def _throttle(self, task_id: TaskId) -> Throttle:
+        return self._throttles.setdefault(task_id, Throttle())
+
+    def _pacer(self, location: Location) -> Pacer:
+        """One limit for each service that is talked to, over all tasks."""
+        service = (location.cloud_type.value, location.region, location.endpoint_url)
+        if service not in self._pacers:
+            self._pacers[service] = Pacer(self._settings.max_requests_per_endpoint)
+        return self._pacers[service]
+
+    async def _run_shard(self, message: protocol.RunShard) -> None:
+        task = self._tasks[message.shard.task_id]
+        task.shards += 1
+        try:
+            await self._emit(await self._end_of(task, message))
+        finally:
+            task.shards -= 1
+            if task.shards == 0 and task.forgotten:
+                await task.close()
+
+    async def _end_of(self, task: _OpenTask, message: protocol.RunShard) -> protocol.EndingEvent:
+        """Run the shard; how its lease ended."""
+        lease_id = message.lease_id
+        try:
+            context = self._context(task, lease_id, message.shard.attempt)
+            run = ShardRun(lease_id, message.shard, context, message.stale_uploads, self._emit)
+            self._runs[lease_id] = run
+            finished = await run.run()
+        except ShardFailedError as error:
+            return ShardFailed(lease_id, error.failure, error.decisive)
+        except StoreError as error:
+            return ShardFailed(lease_id, failure_of(error, error.side or Side.SOURCE), decisive=True)
+        except Exception as error:
+            # A fault of ours must show, but it must not take the worker's other shards down.
+            _log.exception("shard_crashed", lease_id=lease_id)
+            return ShardFailed(
+                lease_id, Failure("TRF.0001", f"internal error: {type(error).__name__}"), decisive=False
+            )
+        finally:
+            self._runs.pop(lease_id, None)
+        return ShardDone(lease_id) if finished else ShardReleased(lease_id)
+
+    def _context(self, task: _OpenTask, lease_id: LeaseId, attempt: int) -> ShardContext:
+        async def opened(upload: OpenUpload) -> None:
+            await self._emit(UploadOpened(lease_id, upload))
+
+        async def closed(upload: OpenUpload) -> None:
+            await self._emit(UploadClosed(lease_id, upload))
+
+        spec = task.work.spec
+        source, destination = task.stores(self._open_store)
+        return ShardContext(
+            source=source,
+            destination=destination,
+            spec=spec,
+            settings=self._settings,
+            throttle=task.throttle,
+            budget=self._budget,
+            pacers=PacerPair(self._pacer(spec.source), self._pacer(spec.destination)),
+            uploads=UploadLog(opened, closed),
+            redo_since_s=task.work.started_s if attempt > 1 else None,
+        )
+
+    async def _emit(self, event: ShardEvent) -> None:
+        await self._channel.send(protocol.wrap(event))  # type: ignore[arg-type]
+
+    async def _probe(self, message: protocol.Probe) -> None:
+        work = message.work
+        result = protocol.Probed(message.probe_id, None, None)
+        for side, location, credentials in (
+            (Side.SOURCE, work.spec.source, work.credentials.source),
+            (Side.DESTINATION, work.spec.destination, work.credentials.destination),
+        ):
+            try:
+                await self._check(location, credentials)
+            except StoreError as error:
+                result = protocol.Probed(message.probe_id, side, failure_of(error, side))
+                break
+        await self._channel.send(result)
+
+    async def _check(self, location: Location, credentials: Credentials) -> None:
+        store = self._open_store(location, credentials)
+        try:
+            for attempt in range(1, _PROBE_ATTEMPTS + 1):
+                try:
+                    return await store.check()
+                except StoreError as error:
+                    if not error.retryable or attempt == _PROBE_ATTEMPTS:
+                        raise
+                await asyncio.sleep(_PROBE_PAUSE_S * attempt)
+        finally:
+            await store.close()
