@@ -1,0 +1,215 @@
+"""Durable state of tasks: what may be changed (one transaction per commit) and what can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from omsd.domain.errors import OmsdError
+from omsd.domain.model import (
+    Checkpoint,
+    OpenUpload,
+    Shard,
+    ShardId,
+    Task,
+    TaskCredentials,
+    TaskId,
+    TaskState,
+)
+
+
+class TaskStoreError(OmsdError):
+    """The store cannot be opened, read or written; the message names the directory and what to do."""
+
+
+class CorruptRowError(TaskStoreError):
+    """A stored row does not agree with its fingerprint."""
+
+
+class CredentialsUnreadableError(TaskStoreError):
+    """Sealed credentials that this daemon's key does not open; the task needs new ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedObject:
+    """An object that could not be migrated in one run; row_id 0 until it is stored."""
+
+    key: str
+    size_bytes: int
+    code: str
+    message: str
+    row_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InsertTask:
+    """A new task. Its request_id, if it has one, is unique in the project."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTask:
+    """Everything of the task but spec, name and request."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteTask:
+    """The task and all that hangs on it."""
+
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class PutCredentials:
+    """Sealed before they are written."""
+
+    task_id: TaskId
+    credentials: TaskCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class DropCredentials:
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class AddShards:
+    shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseShard:
+    """attempt: of the lease that begins now; stored before a worker hears of it."""
+
+    shard_id: ShardId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceShard:
+    shard_id: ShardId
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class FinishShard:
+    shard_id: ShardId
+
+
+@dataclass(frozen=True, slots=True)
+class DropShards:
+    """All shards of the task."""
+
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class AddFailed:
+    task_id: TaskId
+    run: int
+    objects: tuple[FailedObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropFailed:
+    """All failed rows of the task, and its tally."""
+
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class TallyFailures:
+    """So many more failures with this code; the first message stays."""
+
+    task_id: TaskId
+    code: str
+    failed_num: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutUpload:
+    task_id: TaskId
+    shard_id: ShardId
+    upload: OpenUpload
+
+
+@dataclass(frozen=True, slots=True)
+class DropUpload:
+    task_id: TaskId
+    upload: OpenUpload
+
+
+Change = (
+    InsertTask
+    | UpdateTask
+    | DeleteTask
+    | PutCredentials
+    | DropCredentials
+    | AddShards
+    | LeaseShard
+    | AdvanceShard
+    | FinishShard
+    | DropShards
+    | AddFailed
+    | DropFailed
+    | TallyFailures
+    | PutUpload
+    | DropUpload
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskQuery:
+    """A page of a project's tasks, newest first. state None: any. name_part: substring, "" = any."""
+
+    project_id: str
+    offset: int
+    limit: int
+    state: TaskState | None = None
+    name_part: str = ""
+
+
+class TaskStore(Protocol):
+    """One writer (the ledger), any number of readers. Every call raises TaskStoreError and nothing else."""
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """All changes are durable, in this order, or none is."""
+
+    async def get_task(self, task_id: TaskId) -> Task | None: ...
+
+    async def find_request(self, project_id: str, request_id: str) -> Task | None:
+        """The task that was made by this request."""
+
+    async def list_tasks(self, query: TaskQuery) -> tuple[tuple[Task, ...], int]:
+        """The page, and the number of all matches."""
+
+    async def tasks_in(self, states: Sequence[TaskState]) -> tuple[Task, ...]:
+        """Every task in one of these states, of all projects, oldest first."""
+
+    async def credentials(self, task_id: TaskId) -> TaskCredentials | None: ...
+
+    async def open_shards(self, task_id: TaskId) -> tuple[ShardId, ...]:
+        """The shards that are not finished, in order."""
+
+    async def get_shard(self, shard_id: ShardId) -> Shard:
+        """The shard at its checkpoint. Raises CorruptRowError."""
+
+    async def stale_uploads(self, task_id: TaskId, shard_id: ShardId) -> tuple[OpenUpload, ...]:
+        """Open uploads of this shard, and those of the task whose shard is finished or gone."""
+
+    async def failed_page(self, task_id: TaskId, after_row: int, limit: int) -> tuple[FailedObject, ...]:
+        """Failed rows in the order they were stored, behind a row."""
+
+    async def failure_tally(self, task_id: TaskId) -> Mapping[str, tuple[int, str]]:
+        """Code -> (failures with it, message of the first), also when failed objects are not recorded."""
+
+    async def last_ids(self) -> tuple[TaskId, ShardId]:
+        """The highest ids in use, 0 if there are none."""
+
+    async def close(self) -> None:
+        """Everything committed is in the file; another daemon may open it."""

@@ -1,0 +1,103 @@
+"""Which shards of the running tasks are pending, asked for and leased."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from omsd.domain.model import LeaseId, Priority, ShardId, TaskId, TaskWork
+from omsd.scheduler.weights import StrideShares
+
+
+@dataclass(slots=True)
+class RunningTask:
+    """A task with a slot. ready: a heap of shards; resting: shards and the monotonic time from which they may run again."""
+
+    work: TaskWork
+    stint: int
+    draining: bool = False
+    ready: list[ShardId] = field(default_factory=list)
+    resting: dict[ShardId, float] = field(default_factory=dict)
+    asked: set[ShardId] = field(default_factory=set)
+
+    def wake(self, now_s: float) -> None:
+        """Shards that have rested are ready."""
+        for shard_id in [shard_id for shard_id, at in self.resting.items() if at <= now_s]:
+            del self.resting[shard_id]
+            heappush(self.ready, shard_id)
+
+
+class LeaseBook:
+    """Bookkeeping only; nothing here starts or stops a shard."""
+
+    def __init__(self) -> None:
+        self.running: dict[TaskId, RunningTask] = {}
+        self._leases: dict[LeaseId, TaskId] = {}
+        self._shares = StrideShares()
+
+    def add(self, work: TaskWork, stint: int, priority: Priority) -> None:
+        """The task has a slot."""
+        self.running[work.task_id] = RunningTask(work, stint)
+        self._shares.join(work.task_id, priority)
+
+    def remove(self, task_id: TaskId) -> None:
+        """The slot is free; leases may still be out."""
+        self._shares.leave(task_id)
+        self.running.pop(task_id, None)
+
+    def add_ready(self, task_id: TaskId, shard_id: ShardId) -> None:
+        """The shard may run; lower ids run first."""
+        if task_id in self.running:
+            heappush(self.running[task_id].ready, shard_id)
+
+    def add_resting(self, task_id: TaskId, shard_id: ShardId, from_s: float) -> None:
+        if task_id in self.running:
+            self.running[task_id].resting[shard_id] = from_s
+
+    def asked_num(self) -> int:
+        """Leases asked for and not yet given."""
+        return sum(len(task.asked) for task in self.running.values())
+
+    def pick(self, now_s: float, free_num: int) -> dict[TaskId, list[ShardId]]:
+        """Up to free_num pending shards whose turn it is, by weight; they count as asked for."""
+        picked: dict[TaskId, list[ShardId]] = {}
+        for task in self.running.values():
+            task.wake(now_s)
+        while free_num > 0:
+            task_id = self._shares.pick(self._tasks_with_work())
+            if task_id is None:
+                break
+            task = self.running[task_id]
+            shard_id = heappop(task.ready)
+            task.asked.add(shard_id)
+            picked.setdefault(task_id, []).append(shard_id)
+            free_num -= 1
+        return picked
+
+    def has_ready(self) -> bool:
+        """Some shard only waits for a worker."""
+        return bool(self._tasks_with_work())
+
+    def leased(self, task_id: TaskId, shard_id: ShardId, lease_id: LeaseId) -> None:
+        self._leases[lease_id] = task_id
+        if task_id in self.running:
+            self.running[task_id].asked.discard(shard_id)
+
+    def refused(self, task_id: TaskId, shard_id: ShardId) -> None:
+        if task_id in self.running:
+            self.running[task_id].asked.discard(shard_id)
+
+    def ended(self, lease_id: LeaseId) -> TaskId | None:
+        """The task whose lease it was, None if it was none of ours."""
+        return self._leases.pop(lease_id, None)
+
+    def leases_of(self, task_id: TaskId) -> list[LeaseId]:
+        return [lease_id for lease_id, owner in self._leases.items() if owner == task_id]
+
+    def next_ready_s(self, now_s: float) -> float | None:
+        """Seconds until a resting shard may run again, None if none rests."""
+        times = [at for task in self.running.values() for at in task.resting.values()]
+        return max(0.0, min(times) - now_s) if times else None
+
+    def _tasks_with_work(self) -> list[TaskId]:
+        return [task_id for task_id, task in self.running.items() if task.ready and not task.draining]

@@ -1,0 +1,48 @@
+"""The check of both ends before a task's first shard; trouble that may pass is given some time to pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omsd.domain.errors import Failure, RequestError
+from omsd.domain.model import TaskWork
+from omsd.ports.clock import Clock
+from omsd.ports.executor import Executor
+
+# Service trouble and throttling: documented codes of what may be gone in a minute.
+_PASSING_CODES = frozenset({"TRF.0061", "TRF.0157", "TRF.0159"})
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightPolicy:
+    """deadline_s bounds one probe; the wait between attempts doubles."""
+
+    attempts: int = 5
+    deadline_s: float = 60.0
+    first_wait_s: float = 2.0
+
+
+async def check_ends(
+    executor: Executor, clock: Clock, work: TaskWork, policy: PreflightPolicy
+) -> Failure | None:
+    """None once both ends can be used, else why not."""
+    wait_s = policy.first_wait_s
+    for attempt in range(1, policy.attempts + 1):
+        failure = await _probe(executor, work, policy.deadline_s)
+        if failure is None:
+            return None
+        passing = failure.code in _PASSING_CODES or failure.code == "TRF.0003"
+        if not passing or attempt == policy.attempts:
+            break
+        await clock.sleep(wait_s)
+        wait_s *= 2
+    return failure
+
+
+async def _probe(executor: Executor, work: TaskWork, deadline_s: float) -> Failure | None:
+    try:
+        return (await executor.probe(work, deadline_s=deadline_s)).failure
+    except RequestError as error:
+        return Failure(
+            "TRF.0003", f"no worker could check the buckets: {error.message}; start the task again"
+        )

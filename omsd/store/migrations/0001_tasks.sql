@@ -1,0 +1,85 @@
+CREATE TABLE tasks (
+    task_id INTEGER PRIMARY KEY,
+    project_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    priority TEXT NOT NULL,
+    windows TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    request_fingerprint TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    started_ms INTEGER NOT NULL,
+    ended_ms INTEGER NOT NULL,
+    active_ms INTEGER NOT NULL,
+    active_since_ms INTEGER NOT NULL,
+    listing_over INTEGER NOT NULL,
+    planned INTEGER NOT NULL,
+    error_code TEXT NOT NULL,
+    error_message TEXT NOT NULL,
+    listed_num INTEGER NOT NULL,
+    listed_size_bytes INTEGER NOT NULL,
+    successful_num INTEGER NOT NULL,
+    skipped_num INTEGER NOT NULL,
+    failed_num INTEGER NOT NULL,
+    successful_size_bytes INTEGER NOT NULL,
+    skipped_size_bytes INTEGER NOT NULL,
+    failed_size_bytes INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX tasks_by_request ON tasks (project_id, request_id) WHERE request_id <> '';
+CREATE INDEX tasks_by_project ON tasks (project_id, task_id);
+CREATE INDEX tasks_by_state ON tasks (state, task_id);
+
+CREATE TABLE credentials (
+    task_id INTEGER PRIMARY KEY REFERENCES tasks ON DELETE CASCADE,
+    sealed BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE shards (
+    shard_id INTEGER PRIMARY KEY,
+    task_id INTEGER NOT NULL REFERENCES tasks ON DELETE CASCADE,
+    run INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    after_key TEXT NOT NULL,
+    until_key TEXT NOT NULL,
+    keys TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    checkpoint_after TEXT NOT NULL,
+    checkpoint_fingerprint TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    done INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX shards_by_task ON shards (task_id, done, shard_id);
+
+CREATE TABLE failed_objects (
+    row_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_id INTEGER NOT NULL REFERENCES tasks ON DELETE CASCADE,
+    run INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    message TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX failed_by_task ON failed_objects (task_id, row_id);
+
+CREATE TABLE failure_tally (
+    task_id INTEGER NOT NULL REFERENCES tasks ON DELETE CASCADE,
+    code TEXT NOT NULL,
+    failed_num INTEGER NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (task_id, code)
+) STRICT;
+
+CREATE TABLE uploads (
+    task_id INTEGER NOT NULL REFERENCES tasks ON DELETE CASCADE,
+    shard_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    upload_id TEXT NOT NULL,
+    PRIMARY KEY (task_id, key, upload_id)
+) STRICT;

@@ -1,0 +1,202 @@
+"""Durable state in one SQLite file: one writer connection, one reader beside it, a transaction per commit."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import aiosqlite
+
+from omsd.domain.model import OpenUpload, Shard, ShardId, Task, TaskCredentials, TaskId, TaskState
+from omsd.ports.taskstore import Change, FailedObject, TaskQuery, TaskStoreError
+from omsd.store.lock import DirectoryLock
+from omsd.store.rows import Row, shard_from_row, task_from_row
+from omsd.store.seal import Sealer, load_key
+from omsd.store.sql import load_migrations, load_queries
+from omsd.store.writes import plan_writes
+
+DATABASE_FILE = "omsd.db"
+# Another process may look into the file (a backup); nobody else writes.
+_BUSY_TIMEOUT_S = 10.0
+
+
+class SqliteTaskStore:
+    """TaskStore in a state directory, which it holds alone from open() to close()."""
+
+    def __init__(
+        self,
+        path: Path,
+        lock: DirectoryLock,
+        sealer: Sealer,
+        writer: aiosqlite.Connection,
+        reader: aiosqlite.Connection,
+    ) -> None:
+        self._path = path
+        self._lock = lock
+        self._sealer = sealer
+        self._writer = writer
+        self._reader = reader
+        self._queries = load_queries()
+
+    @classmethod
+    async def open(cls, state_dir: Path, *, credentials_directory: Path | None = None) -> SqliteTaskStore:
+        """The store, at the newest schema. The directory is made if missing.
+
+        credentials_directory: systemd's $CREDENTIALS_DIRECTORY. Raises TaskStoreError if another daemon holds the directory, if
+        the schema is newer than this program, or if anything cannot be read.
+        """
+        path = state_dir / DATABASE_FILE
+        with ExitStack() as undo, _translated(path):
+            lock = _take_directory(state_dir)
+            undo.callback(lock.release)
+            sealer = Sealer(load_key(state_dir, credentials_directory))
+            writer = await _connect(path)
+            try:
+                await _migrate(writer, path)
+                reader = await _connect(path)
+                await reader.execute("PRAGMA query_only = ON")
+            except BaseException:
+                await writer.close()
+                raise
+            undo.pop_all()
+            return cls(path, lock, sealer, writer, reader)
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """All changes are durable, in this order, or none is."""
+        with _translated(self._path):
+            await self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                for name, rows in plan_writes(changes, self._sealer):
+                    await self._writer.executemany(self._queries[name], rows)
+                await self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    await self._writer.execute("ROLLBACK")
+                raise
+
+    async def get_task(self, task_id: TaskId) -> Task | None:
+        rows = await self._read("get_task", {"task_id": task_id})
+        return task_from_row(rows[0]) if rows else None
+
+    async def find_request(self, project_id: str, request_id: str) -> Task | None:
+        """The task that was made by this request."""
+        rows = await self._read("find_request", {"project_id": project_id, "request_id": request_id})
+        return task_from_row(rows[0]) if rows else None
+
+    async def list_tasks(self, query: TaskQuery) -> tuple[tuple[Task, ...], int]:
+        """The page, and the number of all matches."""
+        wanted: Row = {
+            "project_id": query.project_id,
+            "state": query.state or 0,
+            "name_part": query.name_part,
+            "offset": query.offset,
+            "limit": query.limit,
+        }
+        rows = await self._read("list_tasks", wanted)
+        count = await self._read("count_tasks", wanted)
+        return tuple(map(task_from_row, rows)), count[0][0]
+
+    async def tasks_in(self, states: Sequence[TaskState]) -> tuple[Task, ...]:
+        """Every task in one of these states, of all projects, oldest first."""
+        rows = [row for state in states for row in await self._read("tasks_in_state", {"state": int(state)})]
+        return tuple(sorted(map(task_from_row, rows), key=lambda task: task.task_id))
+
+    async def credentials(self, task_id: TaskId) -> TaskCredentials | None:
+        rows = await self._read("get_credentials", {"task_id": task_id})
+        return self._sealer.unseal(task_id, rows[0]["sealed"]) if rows else None
+
+    async def open_shards(self, task_id: TaskId) -> tuple[ShardId, ...]:
+        """The shards that are not finished, in order."""
+        rows = await self._read("open_shards", {"task_id": task_id})
+        return tuple(ShardId(row["shard_id"]) for row in rows)
+
+    async def get_shard(self, shard_id: ShardId) -> Shard:
+        """The shard at its checkpoint. Raises CorruptRowError."""
+        rows = await self._read("get_shard", {"shard_id": shard_id})
+        if not rows:
+            raise TaskStoreError(f"{self._path}: shard {shard_id} is missing; restore the file from a backup")
+        return shard_from_row(rows[0])
+
+    async def stale_uploads(self, task_id: TaskId, shard_id: ShardId) -> tuple[OpenUpload, ...]:
+        """Open uploads of this shard, and those of the task whose shard is finished or gone."""
+        rows = await self._read("stale_uploads", {"task_id": task_id, "shard_id": shard_id})
+        return tuple(OpenUpload(row["key"], row["upload_id"]) for row in rows)
+
+    async def failed_page(self, task_id: TaskId, after_row: int, limit: int) -> tuple[FailedObject, ...]:
+        """Failed rows in the order they were stored, behind a row."""
+        rows = await self._read("failed_page", {"task_id": task_id, "after_row": after_row, "limit": limit})
+        return tuple(
+            FailedObject(row["key"], row["size_bytes"], row["code"], row["message"], row["row_id"])
+            for row in rows
+        )
+
+    async def failure_tally(self, task_id: TaskId) -> Mapping[str, tuple[int, str]]:
+        """Code -> (failures with it, message of the first), also when failed objects are not recorded."""
+        rows = await self._read("failure_tally", {"task_id": task_id})
+        return {row["code"]: (row["failed_num"], row["message"]) for row in rows}
+
+    async def last_ids(self) -> tuple[TaskId, ShardId]:
+        """The highest ids in use, 0 if there are none."""
+        rows = await self._read("last_ids", {})
+        return TaskId(rows[0][0]), ShardId(rows[0][1])
+
+    async def close(self) -> None:
+        """Everything committed is in the file; another daemon may open it."""
+        try:
+            await self._reader.close()
+        finally:
+            try:
+                await self._writer.close()
+            finally:
+                self._lock.release()
+
+    async def _read(self, name: str, wanted: Row) -> list[sqlite3.Row]:
+        with _translated(self._path):
+            return list(await self._reader.execute_fetchall(self._queries[name], wanted))
+
+
+def _take_directory(state_dir: Path) -> DirectoryLock:
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return DirectoryLock.acquire(state_dir)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise TaskStoreError(
+            f"{path}: {error}; check the disk's space and the directory's permissions"
+        ) from error
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    """An open connection; transactions are begun and ended by name only."""
+    # Created by us first: SQLite would make it readable for all.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+    try:
+        connection.row_factory = sqlite3.Row
+        await connection.execute("PRAGMA journal_mode = WAL")
+        await connection.execute("PRAGMA synchronous = FULL")
+        await connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def _migrate(writer: aiosqlite.Connection, path: Path) -> None:
+    """The schema is the newest this program knows; each step is a transaction of its own."""
+    migrations = load_migrations()
+    (version,) = next(iter(await writer.execute_fetchall("PRAGMA user_version")))
+    if version > len(migrations):
+        raise TaskStoreError(
+            f"{path} has schema {version}, this omsd knows {len(migrations)}; "
+            "run the newer omsd, or restore the backup made before the upgrade"
+        )
+    for number, script in enumerate(migrations[version:], start=version + 1):
+        await writer.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -1,0 +1,113 @@
+"""What each change means in SQL: the name of a query and the rows it is run with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from omsd.ports.taskstore import (
+    AddFailed,
+    AddShards,
+    AdvanceShard,
+    Change,
+    DeleteTask,
+    DropCredentials,
+    DropFailed,
+    DropShards,
+    DropUpload,
+    FinishShard,
+    InsertTask,
+    LeaseShard,
+    PutCredentials,
+    PutUpload,
+    TallyFailures,
+    UpdateTask,
+)
+from omsd.store.rows import Row, checkpoint_to_row, shard_to_row, task_to_row
+from omsd.store.seal import Sealer
+
+Write = tuple[str, list[Row]]
+
+
+def plan_writes(changes: Sequence[Change], sealer: Sealer) -> Iterator[Write]:
+    """Queries in the order of the changes; neighbours with the same query are joined."""
+    name, rows = "", list[Row]()
+    for change in changes:
+        for next_name, next_rows in _writes_of(change, sealer):
+            if next_name != name and rows:
+                yield name, rows
+                rows = []
+            name = next_name
+            rows.extend(next_rows)
+    if rows:
+        yield name, rows
+
+
+def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[Row]]]:
+    match change:
+        case InsertTask():
+            return (("insert_task", (task_to_row(change.task),)),)
+        case UpdateTask():
+            return (("update_task", (task_to_row(change.task),)),)
+        case DeleteTask():
+            return (("delete_task", ({"task_id": change.task_id},)),)
+        case PutCredentials():
+            sealed = sealer.seal(change.task_id, change.credentials)
+            return (("put_credentials", ({"task_id": change.task_id, "sealed": sealed},)),)
+        case DropCredentials():
+            return (("drop_credentials", ({"task_id": change.task_id},)),)
+        case AddFailed() | DropFailed() | TallyFailures():
+            return _failure_writes(change)
+        case PutUpload() | DropUpload():
+            return _upload_writes(change)
+        case _:
+            return _shard_writes(change)
+
+
+def _shard_writes(
+    change: AddShards | LeaseShard | AdvanceShard | FinishShard | DropShards,
+) -> Sequence[tuple[str, Sequence[Row]]]:
+    match change:
+        case AddShards():
+            return (("add_shard", [shard_to_row(shard) for shard in change.shards]),)
+        case LeaseShard():
+            return (("lease_shard", ({"shard_id": change.shard_id, "attempt": change.attempt},)),)
+        case AdvanceShard():
+            return (("advance_shard", (checkpoint_to_row(change.shard_id, change.checkpoint),)),)
+        case FinishShard():
+            return (("finish_shard", ({"shard_id": change.shard_id},)),)
+        case DropShards():
+            return (("drop_shards", ({"task_id": change.task_id},)),)
+
+
+def _failure_writes(change: AddFailed | DropFailed | TallyFailures) -> Sequence[tuple[str, Sequence[Row]]]:
+    task: Row = {"task_id": change.task_id}
+    match change:
+        case AddFailed():
+            rows = [
+                {
+                    **task,
+                    "run": change.run,
+                    "key": failed.key,
+                    "size_bytes": failed.size_bytes,
+                    "code": failed.code,
+                    "message": failed.message,
+                }
+                for failed in change.objects
+            ]
+            return (("add_failed", rows),)
+        case DropFailed():
+            return (("drop_failed", (task,)), ("drop_tally", (task,)))
+        case TallyFailures():
+            row = {**task, "code": change.code, "failed_num": change.failed_num, "message": change.message}
+            return (("tally_failures", (row,)),)
+
+
+def _upload_writes(change: PutUpload | DropUpload) -> Sequence[tuple[str, Sequence[Row]]]:
+    row: dict[str, str | int] = {
+        "task_id": change.task_id,
+        "key": change.upload.key,
+        "upload_id": change.upload.upload_id,
+    }
+    if isinstance(change, PutUpload):
+        return (("put_upload", (row | {"shard_id": change.shard_id},)),)
+    return (("drop_upload", (row,)),)
