@@ -43,7 +43,7 @@ class BufferBudget:
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self._free += wanted
-            else:
+            elif entry in self._waiters:
                 self._waiters.remove(entry)
             self._serve()
             raise

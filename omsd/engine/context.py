@@ -91,7 +91,8 @@ class ShardContext:
     async def backed_off(self, error: StoreError, attempt: int) -> bool:
         """Wait before the next attempt; False if there is none. attempt: how often it was tried, from 1."""
         side = error.side or Side.SOURCE
-        (self.pacers.source if side is Side.SOURCE else self.pacers.destination).note_error(error)
+        pacer = self.pacers.source if side is Side.SOURCE else self.pacers.destination
+        pacer.note_error(error)
         retryable = error.retryable or (attempt <= 2 and error.kind in _DOUBTED_KINDS)
         if not retryable:
             return False
@@ -100,6 +101,8 @@ class ShardContext:
         )
         if delay_s is None:
             return False
+        if not pacer.take_retry():
+            delay_s += (1.0 + self.random01()) * _EMPTY_BUDGET_PAUSE_S
         await self.sleep(delay_s)
         return True
 
@@ -121,6 +124,9 @@ class ShardContext:
                 return
         raise ShardFailedError(failure_of(error, side), decisive=True) from error
 
+
+# While most requests fail, each retry waits this much longer: the service gets air, and nothing is given up.
+_EMPTY_BUDGET_PAUSE_S = 1.0
 
 # Refusals that services are known to give once by mistake (fresh permissions, a lagging replica): asked again before they count.
 _DOUBTED_KINDS = frozenset(

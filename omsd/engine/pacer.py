@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from omsd.domain.errors import StoreError, StoreErrorKind
+from omsd.domain.retry import RetryBudget
 
 _START_REQUESTS = 16.0
 # One burst of refusals comes from one state of the service: it halves the limit once, not once per refused request.
@@ -29,6 +30,7 @@ class Pacer:
         self._halved_at = float("-inf")
         self._closed_until = 0.0
         self._reopening: asyncio.TimerHandle | None = None
+        self._retries = RetryBudget()
 
     @property
     def limit(self) -> int:
@@ -52,7 +54,7 @@ class Pacer:
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
                 self._in_flight -= count
-            else:
+            elif entry in self._waiters:
                 self._waiters.remove(entry)
             self._serve()
             raise
@@ -62,8 +64,17 @@ class Pacer:
         if succeeded and self._in_flight >= int(self._limit) and self._limit < self._cap:
             self._limit = min(self._cap, self._limit + count / self._limit)
         self._in_flight -= count
+        self._retries = self._retries.after_request()
         if self._waiters:
             self._serve()
+
+    def take_retry(self) -> bool:
+        """A retry may go now; False: retries are too large a part of the requests already."""
+        left = self._retries.after_retry()
+        if left is None:
+            return False
+        self._retries = left
+        return True
 
     def note_error(self, error: StoreError) -> None:
         """Learn from a refusal."""
@@ -105,8 +116,10 @@ class PacerPair:
     def __init__(self, source: Pacer, destination: Pacer) -> None:
         self.source = source
         self.destination = destination
-        same = source is destination
-        self._first, self._second = (source, None) if same else sorted((source, destination), key=id)
+        self._first = source
+        self._second: Pacer | None = None
+        if source is not destination:
+            self._first, self._second = sorted((source, destination), key=id)
 
     async def acquire(self) -> None:
         """One request at each end may go."""

@@ -6,6 +6,7 @@ Credentials travel here and nowhere else: never argv, never environment.
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from typing import Generic, TypeVar
 
@@ -140,7 +141,7 @@ WorkerEvent = (
 
 def wrap(event: WorkerEvent) -> FromWorker:
     """The message that carries the event."""
-    return _WRAPPERS[type(event)](event)  # type: ignore[arg-type, no-any-return]
+    return _WRAPPERS[type(event)](event)  # type: ignore[arg-type]
 
 
 class ProtocolError(Exception):
@@ -194,13 +195,13 @@ class Channel(Generic[M]):
             return
 
 
-async def control_channel(sock: object) -> Channel[FromWorker]:
+async def control_channel(sock: socket.socket) -> Channel[FromWorker]:
     """The control process's end of a connected stream socket."""
-    reader, writer = await asyncio.open_connection(sock=sock, limit=1024 * 1024)  # type: ignore[arg-type]
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1024 * 1024)
     return Channel(reader, writer, msgspec.msgpack.Decoder(FromWorker))
 
 
-async def worker_channel(sock: object) -> Channel[ToWorker]:
+async def worker_channel(sock: socket.socket) -> Channel[ToWorker]:
     """The worker's end."""
-    reader, writer = await asyncio.open_connection(sock=sock, limit=1024 * 1024)  # type: ignore[arg-type]
+    reader, writer = await asyncio.open_connection(sock=sock, limit=1024 * 1024)
     return Channel(reader, writer, msgspec.msgpack.Decoder(ToWorker))

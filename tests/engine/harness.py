@@ -1,0 +1,144 @@
+"""Runs a shard on two stores and keeps what it reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from omsd.domain.events import ShardBatch, ShardEvent, ShardProgress, UploadClosed, UploadOpened
+from omsd.domain.model import (
+    Checkpoint,
+    CloudType,
+    Counters,
+    LeaseId,
+    Location,
+    OpenUpload,
+    Outcome,
+    OutcomeKind,
+    Shard,
+    ShardId,
+    ShardKind,
+    TaskId,
+    TaskSpec,
+    TaskType,
+)
+from omsd.drivers.memory import MEMORY_ABILITIES, MemoryStore
+from omsd.engine.buffers import BufferBudget
+from omsd.engine.context import ShardContext, UploadLog
+from omsd.engine.pacer import Pacer, PacerPair
+from omsd.engine.settings import EngineSettings
+from omsd.engine.shard import ShardRun
+from omsd.engine.throttle import Throttle
+from omsd.ports.objectstore import ObjectStore, PutOptions
+
+KIB = 1024
+SETTINGS = EngineSettings(
+    whole_max_bytes=4 * KIB,
+    single_put_max_bytes=16 * KIB,
+    part_bytes=8 * KIB,
+    copiers=8,
+    batch_objects=7,
+    report_interval_s=0.01,
+)
+ABILITIES = replace(MEMORY_ABILITIES, min_part_bytes=8 * KIB)
+LEASE = LeaseId(1)
+
+
+def memory_store(**changes: object) -> MemoryStore:
+    """A store whose parts may be small."""
+    return MemoryStore(abilities=replace(ABILITIES, **changes), chunk_bytes=KIB)
+
+
+def spec(**changes: object) -> TaskSpec:
+    """The whole bucket, with defaults."""
+    place = Location(CloudType.AWS, "r", "b")
+    return replace(TaskSpec(place, place, TaskType.PREFIX, ("",)), **changes)
+
+
+def range_shard(**changes: object) -> Shard:
+    return replace(Shard(ShardId(1), TaskId(1), 1, ShardKind.RANGE, attempt=1), **changes)
+
+
+def keys_shard(keys: Sequence[str], **changes: object) -> Shard:
+    return replace(Shard(ShardId(1), TaskId(1), 1, ShardKind.KEYS, keys=tuple(keys), attempt=1), **changes)
+
+
+async def fill(store: ObjectStore, objects: Mapping[str, bytes], **options: object) -> None:
+    for key, body in objects.items():
+        await store.put(key, body, len(body), PutOptions(content_type="text/x-" + str(len(body)), **options))
+
+
+def bodies(store: MemoryStore) -> dict[str, bytes]:
+    return {key: stored.body for key, stored in store.objects.items()}
+
+
+async def no_sleep(seconds: float) -> None:
+    """Waiting between attempts costs nothing in tests."""
+
+
+@dataclass
+class Report:
+    """What a run reported; checks on the way that batches are without gaps."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    counters: Counters = Counters()
+    checkpoint: Checkpoint = Checkpoint()
+    progress: list[ShardProgress] = field(default_factory=list)
+    open_uploads: set[OpenUpload] = field(default_factory=set)
+    opened_num: int = 0
+
+    async def take(self, event: ShardEvent) -> None:
+        if isinstance(event, ShardBatch):
+            assert event.counters.listed_num == event.counters.accounted_num == len(event.outcomes)
+            assert event.checkpoint.position == self.checkpoint.position + len(event.outcomes)
+            self.outcomes += event.outcomes
+            self.counters = self.counters.plus(event.counters)
+            self.checkpoint = event.checkpoint
+        elif isinstance(event, ShardProgress):
+            self.progress.append(event)
+        elif isinstance(event, UploadOpened):
+            self.open_uploads.add(event.upload)
+            self.opened_num += 1
+        elif isinstance(event, UploadClosed):
+            self.open_uploads.discard(event.upload)
+
+    def kinds(self) -> dict[str, OutcomeKind]:
+        return {outcome.key: outcome.kind for outcome in self.outcomes}
+
+    def codes(self) -> dict[str, str]:
+        return {outcome.key: outcome.error_code for outcome in self.outcomes if outcome.error_code}
+
+
+def make_run(
+    source: ObjectStore,
+    destination: ObjectStore,
+    report: Report,
+    *,
+    shard: Shard | None = None,
+    task: TaskSpec | None = None,
+    settings: EngineSettings = SETTINGS,
+    redo_since_s: float | None = None,
+    stale_uploads: Sequence[OpenUpload] = (),
+) -> ShardRun:
+    """A run ready to go."""
+
+    async def opened(upload: OpenUpload) -> None:
+        await report.take(UploadOpened(LEASE, upload))
+
+    async def closed(upload: OpenUpload) -> None:
+        await report.take(UploadClosed(LEASE, upload))
+
+    context = ShardContext(
+        source=source,
+        destination=destination,
+        spec=task or spec(),
+        settings=settings,
+        throttle=Throttle(),
+        budget=BufferBudget(64 * KIB),
+        pacers=PacerPair(Pacer(64), Pacer(64)),
+        uploads=UploadLog(opened, closed),
+        redo_since_s=redo_since_s,
+        random01=lambda: 0.5,
+        sleep=no_sleep,
+    )
+    return ShardRun(LEASE, shard or range_shard(), context, stale_uploads, report.take)

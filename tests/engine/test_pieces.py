@@ -1,0 +1,167 @@
+"""Throttle, pacer, buffers, account and digest by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omsd.domain.errors import StoreError, StoreErrorKind
+from omsd.domain.model import Checkpoint, Outcome, OutcomeKind, ShardKind
+from omsd.engine.buffers import BufferBudget
+from omsd.engine.digest import Digest, combine
+from omsd.engine.pacer import Pacer, PacerPair
+from omsd.engine.report import ShardAccount
+from omsd.engine.stream import Meter
+from omsd.engine.throttle import Throttle
+
+
+class HandClock:
+    """Monotonic time moved by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_throttle_books_bytes_at_the_rate_over_all_bodies() -> None:
+    clock = HandClock()
+    throttle = Throttle(clock)
+    assert throttle.spend(10**9) == 0.0
+    throttle.set_limit(1000)
+    assert throttle.spend(500) == 0.5
+    assert throttle.spend(500) == 1.0
+    clock.now_s += 1.0
+    assert throttle.spend(1) == 0.0  # within what may run ahead
+    clock.now_s += 60.0
+    assert throttle.spend(1000) == 1.0  # idle time is not saved up
+
+
+def test_a_changed_limit_counts_for_what_is_booked_already() -> None:
+    clock = HandClock()
+    throttle = Throttle(clock)
+    throttle.set_limit(1000)
+    throttle.spend(10_000)
+    throttle.set_limit(10_000)
+    assert abs(throttle.spend(0) - 1.0) < 1e-9
+    throttle.set_limit(None)
+    assert throttle.spend(10**9) == 0.0
+
+
+async def test_pacer_grows_with_success_and_halves_once_per_burst() -> None:
+    clock = HandClock()
+    pacer = Pacer(64, clock)
+    start = pacer.limit
+    for _ in range(200):
+        await_all = [pacer.acquire() for _ in range(pacer.limit)]
+        for acquired in await_all:
+            await acquired
+        for _ in range(pacer.in_flight):
+            pacer.release()
+    assert start < pacer.limit <= 64
+    before = pacer.limit
+    for _ in range(10):
+        pacer.note_error(StoreError(StoreErrorKind.THROTTLED, "slow down"))
+    assert pacer.limit == before // 2
+    clock.now_s += 1.0
+    pacer.note_error(StoreError(StoreErrorKind.THROTTLED, "slow down"))
+    assert pacer.limit == before // 4
+
+
+async def test_retry_after_closes_the_endpoint_for_that_time() -> None:
+    pacer = Pacer(8)
+    pacer.note_error(StoreError(StoreErrorKind.THROTTLED, "later", retry_after_s=0.05))
+    began = asyncio.get_running_loop().time()
+    await pacer.acquire()
+    assert asyncio.get_running_loop().time() - began >= 0.045
+
+
+async def test_opposite_copies_never_wait_for_each_other() -> None:
+    one, other = Pacer(1), Pacer(1)
+    there, back, same = PacerPair(one, other), PacerPair(other, one), PacerPair(one, one)
+
+    async def use(pair: PacerPair) -> None:
+        for _ in range(50):
+            await pair.acquire()
+            await asyncio.sleep(0)
+            pair.release(succeeded=True)
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        for pair in (there, back, same, there, back, same):
+            group.create_task(use(pair))
+    assert one.in_flight == other.in_flight == 0
+
+
+async def test_a_cancelled_wait_for_the_pacer_loses_no_place() -> None:
+    pacer = Pacer(1)
+    await pacer.acquire()
+    async with asyncio.TaskGroup() as group:
+        waiters = [group.create_task(pacer.acquire()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiters[0].cancel()
+        pacer.release()
+        await waiters[1]
+        assert pacer.in_flight == 1
+        pacer.release()
+    assert pacer.in_flight == 1
+
+
+async def test_buffer_budget_is_never_exceeded_and_served_in_order() -> None:
+    budget = BufferBudget(100)
+    served: list[int] = []
+    held = 0
+
+    async def use(number: int, size: int) -> None:
+        nonlocal held
+        async with budget.reserve(size):
+            held += min(size, 100)
+            assert held <= 100
+            served.append(number)
+            await asyncio.sleep(0)
+            held -= min(size, 100)
+
+    async with asyncio.TaskGroup() as group:
+        for number, size in enumerate([60, 60, 10, 500, 5]):
+            group.create_task(use(number, size))
+    assert served == [0, 1, 2, 3, 4]
+    assert budget.free_bytes == 100
+
+
+@given(st.lists(st.binary(max_size=50), max_size=8))
+def test_combined_parts_equal_the_whole(parts: list[bytes]) -> None:
+    whole = Digest(xz=True, nvme=True)
+    pieces = []
+    for part in parts:
+        whole.update(part)
+        piece = Digest(xz=True, nvme=True)
+        piece.update(part)
+        pieces.append((piece.checksums(), len(part)))
+    assert combine(pieces) == whole.checksums()
+
+
+@given(st.integers(0, 60), st.integers(1, 9), st.randoms(use_true_random=False))
+def test_batches_are_in_order_without_gaps_whatever_the_order_of_settling(
+    number: int, limit: int, rng: random.Random
+) -> None:
+    account = ShardAccount(ShardKind.RANGE, Checkpoint(), Meter(), window_objects=1000)
+    positions = [account.open_position(1) for _ in range(number)]
+    rng.shuffle(positions)
+    taken: list[str] = []
+    checkpoint = Checkpoint()
+    for position in positions:
+        account.settle(position, Outcome(f"{position:03}", 2, OutcomeKind.SUCCESS), 1)
+        live = account.live().counters
+        assert len(taken) + live.listed_num == number
+        while rng.random() < 0.5 and (batch := account.take_batch(limit)) is not None:
+            taken += [outcome.key for outcome in batch[0]]
+            checkpoint = batch[2]
+            assert checkpoint == Checkpoint(len(taken), taken[-1])
+    while (batch := account.take_batch(limit)) is not None:
+        taken += [outcome.key for outcome in batch[0]]
+    assert taken == [f"{position:03}" for position in range(number)]
+    assert account.all_final
+    assert account.live().counters.listed_size_bytes == 0
