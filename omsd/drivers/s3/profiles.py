@@ -1,0 +1,208 @@
+"""What is special about each S3-compatible service, as data. A new service is a profile and a contract run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from omsd.domain.model import CloudType
+from omsd.ports.objectstore import Abilities, ListingOrder
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+_GIB = 1024 * _MIB
+
+
+class Addressing(StrEnum):
+    """Where the bucket's name stands: in the path, or before the host."""
+
+    PATH = "path"
+    VIRTUAL = "virtual"
+
+
+class ListVersion(StrEnum):
+    """Which ListObjects is spoken."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
+class PayloadSigning(StrEnum):
+    """What stands for the body in a signature."""
+
+    UNSIGNED = "unsigned"
+    SHA256 = (
+        "sha256"  # of bodies given as bytes; a pushed body is never signed, it would have to be read twice
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChecksumDialect:
+    """How CRC64 travels. A header name "" means: this kind is not known there.
+
+    nvme_header: base64 of 8 bytes, big-endian. xz_header: decimal. sent: puts may carry them and are then checked on arrival.
+    full_object: CompleteMultipartUpload takes the whole object's value and checks it.
+    """
+
+    nvme_header: str = ""
+    xz_header: str = ""
+    sent: bool = False
+    full_object: bool = False
+
+
+AMZ_NVME = ChecksumDialect(nvme_header="x-amz-checksum-crc64nvme", sent=True, full_object=True)
+AMZ_XZ = ChecksumDialect(xz_header="x-amz-checksum-crc64ecma", sent=True, full_object=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The quirks of one service.
+
+    domains: suffixes of hosts that belong to it; credentials never go elsewhere after a redirect.
+    default_storage_class: sent with puts that name none, where the bucket's own default class would apply otherwise.
+    metadata_prefixes: read in this order, the first one is written.
+    signing_regions: regions that signatures spell in another way. region_if_none: signed where none was given.
+    """
+
+    name: str
+    addressing: Addressing = Addressing.VIRTUAL
+    list_version: ListVersion = ListVersion.V2
+    url_encoded_listings: bool = True
+    payload_signing: PayloadSigning = PayloadSigning.UNSIGNED
+    checksums: ChecksumDialect = ChecksumDialect()
+    domains: tuple[str, ...] = ()
+    default_storage_class: str = ""
+    metadata_prefixes: tuple[str, ...] = ("x-amz-meta-",)
+    signing_regions: tuple[tuple[str, str], ...] = ()
+    region_if_none: str = "us-east-1"
+    min_part_bytes: int = 5 * _MIB
+    max_part_bytes: int = 5 * _GIB
+    max_put_bytes: int = 5 * _GIB
+    max_parts: int = 10_000
+    max_key_bytes: int = 1024
+    listing_order: ListingOrder = ListingOrder.BYTEWISE
+
+    def signing_region(self, region: str) -> str:
+        """The region as signatures spell it."""
+        return dict(self.signing_regions).get(region) or region or self.region_if_none
+
+    def abilities(self) -> Abilities:
+        """What the engine needs to know of it."""
+        return Abilities(
+            min_part_bytes=self.min_part_bytes,
+            max_part_bytes=self.max_part_bytes,
+            max_put_bytes=self.max_put_bytes,
+            max_parts=self.max_parts,
+            max_key_bytes=self.max_key_bytes,
+            listing_order=self.listing_order,
+            verifies_crc64_nvme=self.checksums.sent and bool(self.checksums.nvme_header),
+            verifies_crc64_xz=self.checksums.sent and bool(self.checksums.xz_header),
+            full_object_crc64=self.checksums.full_object,
+        )
+
+
+# A custom endpoint, whatever cloud it is said to be: most self-hosted servers want the bucket in the path.
+GENERIC = Profile("generic", addressing=Addressing.PATH, checksums=AMZ_NVME)
+
+_PROFILES = {
+    CloudType.AWS: Profile("aws", checksums=AMZ_NVME, domains=("amazonaws.com", "amazonaws.com.cn")),
+    # url encoding makes the marker of parallel file systems repeat a page for ever; those have no V2 either (rclone).
+    CloudType.HUAWEI: Profile(
+        "obs",
+        list_version=ListVersion.V1,
+        url_encoded_listings=False,
+        checksums=AMZ_XZ,
+        domains=("myhuaweicloud.com", "myhuaweicloud.eu"),
+        default_storage_class="STANDARD",
+        metadata_prefixes=("x-amz-meta-", "x-obs-meta-"),
+        min_part_bytes=100 * _KIB,
+    ),
+    CloudType.ALIYUN: Profile(
+        "oss",
+        checksums=ChecksumDialect(xz_header="x-oss-hash-crc64ecma"),
+        domains=("aliyuncs.com",),
+        metadata_prefixes=("x-amz-meta-", "x-oss-meta-"),
+        min_part_bytes=100 * _KIB,
+    ),
+    CloudType.TENCENT: Profile(
+        "cos",
+        list_version=ListVersion.V1,
+        checksums=ChecksumDialect(xz_header="x-cos-hash-crc64ecma"),
+        domains=("myqcloud.com", "tencentcos.cn"),
+        metadata_prefixes=("x-amz-meta-", "x-cos-meta-"),
+        min_part_bytes=1 * _MIB,
+    ),
+    CloudType.GOOGLE: Profile(
+        "gcs",
+        addressing=Addressing.PATH,
+        domains=("googleapis.com",),
+        metadata_prefixes=("x-amz-meta-", "x-goog-meta-"),
+        region_if_none="auto",
+    ),
+    CloudType.BAIDU: Profile(
+        "bos",
+        list_version=ListVersion.V1,
+        checksums=ChecksumDialect(xz_header="x-bce-content-crc64ecma"),
+        domains=("bcebos.com",),
+        metadata_prefixes=("x-amz-meta-", "x-bce-meta-"),
+        min_part_bytes=100 * _KIB,
+    ),
+    CloudType.QINIU: Profile(
+        "kodo",
+        addressing=Addressing.PATH,
+        url_encoded_listings=False,
+        domains=("qiniucs.com",),
+        min_part_bytes=1 * _MIB,
+        max_part_bytes=1 * _GIB,
+    ),
+    CloudType.KINGSOFT: Profile(
+        "ks3",
+        list_version=ListVersion.V1,
+        checksums=ChecksumDialect(xz_header="x-kss-checksum-crc64ecma"),
+        domains=("ksyuncs.com", "ksyun.com"),
+        metadata_prefixes=("x-amz-meta-", "x-kss-meta-"),
+        signing_regions=(
+            ("cn-beijing", "BEIJING"),
+            ("cn-shanghai", "SHANGHAI"),
+            ("cn-guangzhou", "GUANGZHOU"),
+            ("cn-qingdao", "QINGDAO"),
+            ("jr-beijing", "JR_BEIJING"),
+            ("jr-shanghai", "JR_SHANGHAI"),
+            ("cn-hk-1", "HONGKONG"),
+            ("sgp", "SINGAPORE"),
+            ("rus", "RUSSIA"),
+        ),
+    ),
+    CloudType.QINGCLOUD: Profile(
+        "qingstor",
+        list_version=ListVersion.V1,
+        domains=("qingstor.com", "qsstor.com"),
+        metadata_prefixes=("x-amz-meta-", "x-qs-meta-"),
+        min_part_bytes=4 * _MIB,
+        max_key_bytes=1023,
+    ),
+    # Every part but the last must have exactly 8 MiB.
+    CloudType.UCLOUD: Profile(
+        "us3",
+        list_version=ListVersion.V1,
+        domains=("ufileos.com",),
+        min_part_bytes=8 * _MIB,
+        max_part_bytes=8 * _MIB,
+    ),
+}
+
+
+def profile_of(cloud_type: CloudType) -> Profile | None:
+    """The profile of a cloud's own hosts; None if it does not speak S3."""
+    return _PROFILES.get(cloud_type)
+
+
+def is_host_of(profile: Profile, host: str) -> bool:
+    """Does this host belong to the service?"""
+    return any(host == domain or host.endswith(f".{domain}") for domain in profile.domains)
+
+
+def profile_at(cloud_type: CloudType, host: str) -> Profile | None:
+    """The profile to speak to a host with: the cloud's, or the generic one if the host is not the cloud's own."""
+    profile = profile_of(cloud_type)
+    return profile if profile is None or is_host_of(profile, host) else GENERIC
