@@ -75,7 +75,7 @@ def test_the_bound_context_is_on_every_line_inside_it(stream: io.StringIO) -> No
 
 @pytest.mark.parametrize(
     "key",
-    (
+    [
         *("ak", "sk", "src_ak", "dst_sk", "access_key", "secret_key", "security_token", "Authorization"),
         *(
             "password",
@@ -84,7 +84,7 @@ def test_the_bound_context_is_on_every_line_inside_it(stream: io.StringIO) -> No
             "X-Amz-Security-Token",
             "credentials",
         ),
-    ),
+    ],
 )
 def test_values_under_secret_names_are_masked_at_any_depth(stream: io.StringIO, key: str) -> None:
     setup_logging("info", "json", stream)

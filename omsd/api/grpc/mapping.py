@@ -1,0 +1,309 @@
+"""Protobuf messages to requests, views to protobuf messages. No rule lives here but that of well-formed enumerations.
+
+Enum values are named TYPE_NAME_VALUE; VALUE is the documented value in upper case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from google.protobuf.message import Message
+
+from omsd.domain.errors import RequestError, Violation
+from omsd.domain.model import BandwidthWindow, Location, TaskId, TaskSpec, TaskState
+from omsd.pb.v1 import task_pb2, types_pb2
+from omsd.service import requests
+from omsd.service.views import TaskPage, TaskView
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper as EnumWrapper
+
+PROJECT_ID_MAX = 1024
+OBS_SYSTEM = "BUCKET"
+
+Number = TypeVar("Number", bound=int)
+
+
+def project_from_pb(project_id: str) -> str:
+    """The project of a call. Raises RequestError if there is none or it is too long."""
+    if not project_id:
+        raise RequestError.of_field("OMS.1004", "project_id", "is required")
+    if len(project_id) > PROJECT_ID_MAX:
+        raise RequestError.of_field("OMS.1003", "project_id", f"has at most {PROJECT_ID_MAX} characters")
+    return project_id
+
+
+def task_id_from_pb(task_id: int) -> TaskId:
+    """The task a call is about. Raises RequestError if none is named."""
+    if task_id == 0:
+        raise RequestError.of_field("OMS.1004", "task_id", "is required")
+    return TaskId(task_id)
+
+
+def create_from_pb(message: task_pb2.CreateTaskRequest) -> requests.CreateTask:
+    """The call as written. Raises RequestError naming every enumeration with an unknown number."""
+    enums = _EnumReader()
+    request = requests.CreateTask(
+        src_node=_src_node_from_pb(message.src_node) if message.HasField("src_node") else None,
+        dst_node=_dst_node_from_pb(message.dst_node) if message.HasField("dst_node") else None,
+        task_type=enums.lower(types_pb2.TaskType, message.task_type, "task_type"),
+        description=_given(message, "description"),
+        enable_kms=_given(message, "enable_kms"),
+        migrate_since=_given(message, "migrate_since"),
+        bandwidth_policy=rules_from_pb(message.bandwidth_policy) or None,
+        source_cdn=_cdn_from_pb(message.source_cdn) if message.HasField("source_cdn") else None,
+        smn_config=_smn_from_pb(message.smn_config) if message.HasField("smn_config") else None,
+        enable_metadata_migration=_given(message, "enable_metadata_migration"),
+        enable_restore=_given(message, "enable_restore"),
+        enable_failed_object_recording=_given(message, "enable_failed_object_recording"),
+        object_overwrite_mode=enums.upper(
+            types_pb2.ObjectOverwriteMode, message.object_overwrite_mode, "object_overwrite_mode"
+        ),
+        dst_storage_policy=enums.upper(
+            types_pb2.DstStoragePolicy, message.dst_storage_policy, "dst_storage_policy"
+        ),
+        consistency_check=enums.lower(
+            types_pb2.ConsistencyCheck, message.consistency_check, "consistency_check"
+        ),
+        enable_requester_pays=_given(message, "enable_requester_pays"),
+        task_priority=enums.upper(types_pb2.TaskPriority, message.task_priority, "task_priority"),
+        request_id=message.request_id or None,
+    )
+    enums.raise_if_wrong()
+    return request
+
+
+def start_from_pb(message: task_pb2.StartTaskRequest) -> requests.StartTask:
+    """The call as written."""
+    return requests.StartTask(
+        dst_ak=_given(message, "dst_ak"),
+        dst_sk=_given(message, "dst_sk"),
+        src_ak=_given(message, "src_ak"),
+        src_sk=_given(message, "src_sk"),
+        src_security_token=_given(message, "src_security_token"),
+        dst_security_token=_given(message, "dst_security_token"),
+        json_auth_file=_given(message, "json_auth_file"),
+        source_cdn_authentication_key=_given(message, "source_cdn_authentication_key"),
+        migrate_failed_object=_given(message, "migrate_failed_object"),
+    )
+
+
+def list_from_pb(message: task_pb2.ListTasksRequest) -> requests.ListTasks:
+    """The call as written. Raises RequestError if the status is not one."""
+    enums = _EnumReader()
+    known = enums.upper(types_pb2.TaskStatus, message.status, "status") is not None
+    enums.raise_if_wrong()
+    return requests.ListTasks(
+        limit=_given(message, "limit"),
+        offset=_given(message, "offset"),
+        status=int(message.status) if known else None,
+        group_id=_given(message, "group_id"),
+        task_name=_given(message, "task_name"),
+    )
+
+
+def batch_update_from_pb(message: task_pb2.BatchUpdateTasksRequest) -> requests.BatchUpdateTasks:
+    """The call as written. Raises RequestError if the priority is not one."""
+    enums = _EnumReader()
+    priority = enums.upper(types_pb2.TaskPriority, message.task_priority, "task_priority")
+    enums.raise_if_wrong()
+    return requests.BatchUpdateTasks(
+        group_id=_given(message, "group_id"),
+        ids=tuple(message.ids) or None,
+        bandwidth_policy=(
+            rules_from_pb(message.bandwidth_policy.rules) if message.HasField("bandwidth_policy") else None
+        ),
+        task_priority=priority,
+    )
+
+
+def rules_from_pb(rules: Iterable[types_pb2.BandwidthPolicy]) -> tuple[requests.BandwidthRule, ...]:
+    """The rules as written."""
+    return tuple(
+        requests.BandwidthRule(
+            start=rule.start or None, end=rule.end or None, max_bandwidth=rule.max_bandwidth
+        )
+        for rule in rules
+    )
+
+
+def page_to_pb(page: TaskPage) -> task_pb2.ListTasksResponse:
+    """A page of tasks."""
+    return task_pb2.ListTasksResponse(tasks=[task_to_pb(view) for view in page.tasks], count=page.count)
+
+
+def task_to_pb(view: TaskView) -> task_pb2.Task:
+    """The task as callers see it; no secret is in it."""
+    task, spec, counters = view.task, view.task.spec, view.counters
+    message = task_pb2.Task(
+        id=task.task_id,
+        name=task.name,
+        status=_number(types_pb2.TaskStatus, task.state.name),
+        task_type=_number(types_pb2.TaskType, spec.task_type),
+        group_type=types_pb2.GROUP_TYPE_NORMAL_TASK,
+        description=spec.description,
+        src_node=_src_node_to_pb(spec),
+        dst_node=_dst_node_to_pb(spec.destination, spec.save_prefix),
+        enable_metadata_migration=spec.migrate_metadata,
+        enable_failed_object_recording=spec.record_failed_objects,
+        object_overwrite_mode=_number(types_pb2.ObjectOverwriteMode, spec.overwrite_mode),
+        dst_storage_policy=_number(types_pb2.DstStoragePolicy, spec.storage_policy),
+        consistency_check=_number(types_pb2.ConsistencyCheck, spec.consistency_check),
+        task_priority=_number(types_pb2.TaskPriority, task.priority),
+        migrate_since=spec.migrate_since_s * 1000,
+        bandwidth_policy=[_window_to_pb(window) for window in task.windows],
+        is_query_over=view.listing_over,
+        total_num=counters.listed_num,
+        total_size=counters.listed_size_bytes,
+        successful_num=counters.successful_num,
+        failed_num=counters.failed_num,
+        skipped_num=counters.skipped_num,
+        complete_size=view.complete_size_bytes,
+        real_size=view.real_size_bytes,
+        progress=view.progress,
+        migrate_speed=view.speed_bytes_per_s,
+        start_time=task.started_ms,
+        total_time=view.total_ms,
+        left_time=view.left_ms,
+        failed_object_record=types_pb2.FailedObjectRecord(),
+        obs_system=OBS_SYSTEM,
+        project_id=task.project_id,
+    )
+    if task.state is TaskState.FAILED:
+        message.error_reason.error_code = task.error_code
+        message.error_reason.error_msg = task.error_message
+    if counters.failed_num:
+        message.failed_object_record.result = view.failed_recorded
+    return message
+
+
+class _EnumReader:
+    """Reads the enumerations of one message and gathers those with a number that means nothing."""
+
+    def __init__(self) -> None:
+        self._violations: list[Violation] = []
+
+    def upper(self, enum: EnumWrapper[Number], number: int, field: str) -> str | None:
+        """The documented value in upper case; None if unspecified or unknown."""
+        if number == 0:
+            return None
+        prefix = _prefix(enum)
+        name = {int(known): name for name, known in enum.items()}.get(number)
+        if name is None:
+            wanted = ", ".join(known.removeprefix(prefix) for known in enum.keys()[1:])
+            self._violations.append(Violation(field, f"{number} is not one of {wanted}"))
+            return None
+        return name.removeprefix(prefix)
+
+    def lower(self, enum: EnumWrapper[Number], number: int, field: str) -> str | None:
+        """The same in lower case."""
+        value = self.upper(enum, number, field)
+        return value.lower() if value is not None else None
+
+    def raise_if_wrong(self) -> None:
+        """Raise RequestError if any number was unknown."""
+        if self._violations:
+            said = "; ".join(f"{wrong.field}: {wrong.description}" for wrong in self._violations)
+            raise RequestError("OMS.1003", said, violations=tuple(self._violations))
+
+
+def _given(message: Message, field: str) -> Any:
+    """The value of an optional field; None if the caller did not set it."""
+    return getattr(message, field) if message.HasField(field) else None
+
+
+def _prefix(enum: EnumWrapper[Number]) -> str:
+    return enum.keys()[0].removesuffix("UNSPECIFIED")
+
+
+def _number(enum: EnumWrapper[Number], value: str) -> Number:
+    return enum.Value(_prefix(enum) + value.upper())
+
+
+def _src_node_from_pb(node: task_pb2.SrcNodeReq) -> requests.SrcNode:
+    return requests.SrcNode(
+        cloud_type=_given(node, "cloud_type"),
+        region=_given(node, "region"),
+        ak=_given(node, "ak"),
+        sk=_given(node, "sk"),
+        json_auth_file=_given(node, "json_auth_file"),
+        security_token=_given(node, "security_token"),
+        app_id=_given(node, "app_id"),
+        bucket=_given(node, "bucket"),
+        object_key=tuple(node.object_key) or None,
+        list_file=(
+            requests.ListFile(
+                list_file_key=node.list_file.list_file_key,
+                obs_bucket=node.list_file.obs_bucket,
+                list_file_num=node.list_file.list_file_num or None,
+            )
+            if node.HasField("list_file")
+            else None
+        ),
+        endpoint=_given(node, "endpoint"),
+    )
+
+
+def _dst_node_from_pb(node: task_pb2.DstNodeReq) -> requests.DstNode:
+    return requests.DstNode(
+        ak=_given(node, "ak"),
+        sk=_given(node, "sk"),
+        security_token=_given(node, "security_token"),
+        bucket=_given(node, "bucket"),
+        region=_given(node, "region"),
+        save_prefix=_given(node, "save_prefix"),
+        cloud_type=_given(node, "cloud_type"),
+        endpoint=_given(node, "endpoint"),
+    )
+
+
+def _cdn_from_pb(cdn: types_pb2.SourceCdnReq) -> requests.SourceCdn:
+    return requests.SourceCdn(
+        authentication_type=cdn.authentication_type or None,
+        domain=cdn.domain or None,
+        protocol=cdn.protocol or None,
+        authentication_key=cdn.authentication_key or None,
+    )
+
+
+def _smn_from_pb(smn: types_pb2.SmnConfig) -> requests.SmnConfig:
+    return requests.SmnConfig(
+        topic_urn=smn.topic_urn or None,
+        trigger_conditions=tuple(smn.trigger_conditions),
+        language=smn.language or None,
+        message_template_name=smn.message_template_name or None,
+    )
+
+
+def _src_node_to_pb(spec: TaskSpec) -> task_pb2.SrcNodeResp:
+    return task_pb2.SrcNodeResp(
+        bucket=spec.source.bucket,
+        cloud_type=spec.source.cloud_type,
+        region=spec.source.region,
+        app_id=spec.source.app_id,
+        object_key=spec.object_keys,
+        endpoint=spec.source.endpoint_url,
+    )
+
+
+def _dst_node_to_pb(destination: Location, save_prefix: str) -> task_pb2.DstNodeResp:
+    return task_pb2.DstNodeResp(
+        bucket=destination.bucket,
+        region=destination.region,
+        save_prefix=save_prefix,
+        cloud_type=destination.cloud_type,
+        endpoint=destination.endpoint_url,
+    )
+
+
+def _window_to_pb(window: BandwidthWindow) -> types_pb2.BandwidthPolicy:
+    return types_pb2.BandwidthPolicy(
+        start=_hh_mm(window.start_minute),
+        end=_hh_mm(window.end_minute),
+        max_bandwidth=window.limit_bytes_per_s,
+    )
+
+
+def _hh_mm(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"

@@ -1,0 +1,137 @@
+"""MigrationTaskService: each rpc is one call of the task service, with its messages mapped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from grpc import aio
+
+from omsd.api.grpc import mapping
+from omsd.domain.errors import Refusal, RequestError
+from omsd.domain.model import Task, TaskId
+from omsd.pb.v1 import service_pb2_grpc, task_pb2
+from omsd.service import requests
+from omsd.service.views import TaskPage, TaskView
+
+if TYPE_CHECKING:
+    # Generic in the stubs only.
+    Context = aio.ServicerContext[Any, Any]
+
+# A watch holds a call slot for as long as its task runs; the rest of the slots stays for other calls.
+MAX_WATCHES = 256
+
+
+class TaskCalls(Protocol):
+    """What is needed of service.tasks.TaskService; every call raises RequestError if it is refused."""
+
+    async def create(self, project_id: str, request: requests.CreateTask) -> Task: ...
+    async def get(self, project_id: str, task_id: TaskId) -> TaskView: ...
+    async def list(self, project_id: str, request: requests.ListTasks) -> TaskPage: ...
+    async def start(self, project_id: str, task_id: TaskId, request: requests.StartTask) -> None: ...
+    async def stop(self, project_id: str, task_id: TaskId) -> None: ...
+    async def delete(self, project_id: str, task_id: TaskId) -> None: ...
+    async def update_bandwidth(
+        self, project_id: str, task_id: TaskId, rules: tuple[requests.BandwidthRule, ...]
+    ) -> None: ...
+    async def batch_update(self, project_id: str, request: requests.BatchUpdateTasks) -> None: ...
+    def watch(self, project_id: str, task_id: TaskId) -> AsyncIterator[TaskView]: ...
+
+
+class TaskServicer(service_pb2_grpc.MigrationTaskServiceServicer):
+    """Errors leave as exceptions; the interceptor turns them into a status."""
+
+    def __init__(self, tasks: TaskCalls) -> None:
+        self._tasks = tasks
+        self._watches: set[asyncio.Timeout] = set()
+        self._draining = False
+
+    def end_watches(self) -> None:
+        """Open watches end with UNAVAILABLE, so that their callers come back to the next daemon; new ones are refused."""
+        self._draining = True
+        for scope in self._watches:
+            scope.reschedule(asyncio.get_running_loop().time())
+
+    async def CreateTask(
+        self, request: task_pb2.CreateTaskRequest, context: Context
+    ) -> task_pb2.CreateTaskResponse:
+        project_id = mapping.project_from_pb(request.project_id)
+        task = await self._tasks.create(project_id, mapping.create_from_pb(request))
+        return task_pb2.CreateTaskResponse(id=task.task_id, task_name=task.name)
+
+    async def GetTask(self, request: task_pb2.GetTaskRequest, context: Context) -> task_pb2.Task:
+        project_id = mapping.project_from_pb(request.project_id)
+        view = await self._tasks.get(project_id, mapping.task_id_from_pb(request.task_id))
+        return mapping.task_to_pb(view)
+
+    async def ListTasks(
+        self, request: task_pb2.ListTasksRequest, context: Context
+    ) -> task_pb2.ListTasksResponse:
+        project_id = mapping.project_from_pb(request.project_id)
+        return mapping.page_to_pb(await self._tasks.list(project_id, mapping.list_from_pb(request)))
+
+    async def StartTask(
+        self, request: task_pb2.StartTaskRequest, context: Context
+    ) -> task_pb2.StartTaskResponse:
+        project_id = mapping.project_from_pb(request.project_id)
+        task_id = mapping.task_id_from_pb(request.task_id)
+        await self._tasks.start(project_id, task_id, mapping.start_from_pb(request))
+        return task_pb2.StartTaskResponse()
+
+    async def StopTask(
+        self, request: task_pb2.StopTaskRequest, context: Context
+    ) -> task_pb2.StopTaskResponse:
+        project_id = mapping.project_from_pb(request.project_id)
+        await self._tasks.stop(project_id, mapping.task_id_from_pb(request.task_id))
+        return task_pb2.StopTaskResponse()
+
+    async def DeleteTask(
+        self, request: task_pb2.DeleteTaskRequest, context: Context
+    ) -> task_pb2.DeleteTaskResponse:
+        project_id = mapping.project_from_pb(request.project_id)
+        await self._tasks.delete(project_id, mapping.task_id_from_pb(request.task_id))
+        return task_pb2.DeleteTaskResponse()
+
+    async def UpdateBandwidthPolicy(
+        self, request: task_pb2.UpdateBandwidthPolicyRequest, context: Context
+    ) -> task_pb2.UpdateBandwidthPolicyResponse:
+        project_id = mapping.project_from_pb(request.project_id)
+        task_id = mapping.task_id_from_pb(request.task_id)
+        rules = mapping.rules_from_pb(request.bandwidth_policy)
+        await self._tasks.update_bandwidth(project_id, task_id, rules)
+        return task_pb2.UpdateBandwidthPolicyResponse()
+
+    async def BatchUpdateTasks(
+        self, request: task_pb2.BatchUpdateTasksRequest, context: Context
+    ) -> task_pb2.BatchUpdateTasksResponse:
+        project_id = mapping.project_from_pb(request.project_id)
+        await self._tasks.batch_update(project_id, mapping.batch_update_from_pb(request))
+        return task_pb2.BatchUpdateTasksResponse()
+
+    # Written as a coroutine, not a generator: so a watch that is ended from outside is always interrupted inside its scope.
+    async def WatchTask(  # type: ignore[override]
+        self, request: task_pb2.WatchTaskRequest, context: Context
+    ) -> None:
+        project_id = mapping.project_from_pb(request.project_id)
+        task_id = mapping.task_id_from_pb(request.task_id)
+        if self._draining or len(self._watches) >= MAX_WATCHES:
+            why = "the server is stopping" if self._draining else f"{MAX_WATCHES} watches are open already"
+            raise RequestError("OMS.2004", f"{why}; try again later", refusal=Refusal.BUSY)
+        views = self._tasks.watch(project_id, task_id)
+        scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                self._watches.add(scope)
+                async for view in views:
+                    await context.write(task_pb2.WatchTaskResponse(task=mapping.task_to_pb(view)))
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise RequestError(
+                "OMS.2004", "the server is stopping; watch again", refusal=Refusal.BUSY
+            ) from error
+        finally:
+            self._watches.discard(scope)
+            if isinstance(views, AsyncGenerator):
+                await views.aclose()
