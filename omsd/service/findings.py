@@ -1,0 +1,106 @@
+"""Everything wrong with one call, collected, so that a caller can mend it in one go.
+
+No text here repeats a value of the caller's: a secret in the wrong field must not come back in an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from omsd.domain.errors import RequestError, Violation
+from omsd.service.limits import Count, Limit, Limits, Number, Text
+
+# A call may have 500 wrong keys; nobody reads more than this.
+_MOST_VIOLATIONS = 50
+_MOST_IN_MESSAGE = 5
+
+_STEP = re.compile(r"\[\]|[a-z_0-9]+")
+
+T = TypeVar("T")
+
+
+class Findings:
+    """What was found wrong so far, in the order found."""
+
+    def __init__(self) -> None:
+        self._code = ""
+        self._violations: list[Violation] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._violations)
+
+    def add(self, code: str, field: str, description: str) -> None:
+        """The field is wrong; description: what would be right."""
+        if not self._violations:
+            self._code = code
+        self._violations.append(Violation(field, description))
+
+    def raise_if_any(self) -> None:
+        """Raise RequestError with the code of the first finding and all of them as violations."""
+        if not self._violations:
+            return
+        shown = [f"{v.field}: {v.description}" for v in self._violations[:_MOST_IN_MESSAGE]]
+        hidden = len(self._violations) - len(shown)
+        message = "; ".join(shown) + (f"; and {hidden} more" if hidden else "")
+        raise RequestError(self._code, message, violations=tuple(self._violations[:_MOST_VIOLATIONS]))
+
+    def require(self, field: str, value: object) -> None:
+        """A mandatory field has a value; an empty text is none."""
+        if value is None or value == "":
+            self.add("OMS.1004", field, "is mandatory and must not be empty")
+
+    def choose(self, field: str, text: str | None, choices: Mapping[str, T], default: T) -> T:
+        """The choice a name in any case stands for; the default if there is none or it is unknown."""
+        if not text:
+            return default
+        for name, choice in choices.items():
+            if name.lower() == text.lower():
+                return choice
+        self.add("OMS.1003", field, "must be one of " + ", ".join(choices))
+        return default
+
+    def check(self, limits: Limits, call: object, *, at: str = "") -> None:
+        """Compare the fields of a call, or of the value at a path, with their limits; absent fields have none."""
+        for path, limit in limits.items():
+            for field, value in iter_values(call, path, at=at):
+                self._check_one(limit, field, value)
+
+    def _check_one(self, limit: Limit, field: str, value: object) -> None:
+        match limit, value:
+            case Text(), str():
+                self._check_text(limit, field, value)
+            case Number(), int() if not limit.minimum <= value <= limit.maximum:
+                self.add(limit.code, field, f"must be {limit.minimum} to {limit.maximum}")
+            case Count(), tuple() if len(value) > limit.maximum:
+                self.add(limit.code, field, f"must have at most {limit.maximum} entries, has {len(value)}")
+
+    def _check_text(self, limit: Text, field: str, value: str) -> None:
+        if not limit.minimum <= len(value) <= limit.maximum:
+            right = f"must have {limit.minimum} to {limit.maximum} characters, has {len(value)}"
+            self.add(limit.code, field, right)
+        if any(character in limit.forbidden for character in value):
+            self.add(limit.forbidden_code, field, "must not contain any of " + " ".join(limit.forbidden))
+        if limit.charset is not None and not limit.charset.pattern.fullmatch(value):
+            self.add(limit.code, field, f"must consist of {limit.charset.wording}")
+
+
+def iter_values(root: object, path: str, *, at: str = "") -> Iterator[tuple[str, object]]:
+    """The values at a path of limits.py, each under the name the caller knows it by; absent ones are left out."""
+    found: list[tuple[str, object]] = [(at, root)]
+    for step in _STEP.findall(path):
+        if step == "[]":
+            found = [
+                (f"{field}[{place}]", entry)
+                for field, value in found
+                if isinstance(value, tuple)
+                for place, entry in enumerate(value)
+            ]
+        else:
+            found = [
+                (f"{field}.{step}" if field else step, getattr(value, step))
+                for field, value in found
+                if value is not None
+            ]
+    return ((field, value) for field, value in found if value is not None)

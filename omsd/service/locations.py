@@ -1,0 +1,163 @@
+"""The two ends of a task as a caller named them: cloud, region, endpoint, bucket."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from omsd.domain.catalogue import (
+    canonical_region,
+    endpoint_url,
+    is_supported_protocol,
+    parse_cloud_type,
+    regions,
+)
+from omsd.domain.model import CloudType, Location
+from omsd.service.findings import Findings
+from omsd.service.limits import BUCKET_NAME_LENGTHS
+from omsd.service.requests import DstNode, SrcNode
+
+NOT_YET = "not supported by this server yet; "
+
+_URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?)(?::([0-9]{1,5}))?/?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_STRICT_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]*[a-z0-9]")
+_ANY_BUCKET = re.compile(r"(?!\.{1,2}$)[^\x00-\x20\x7f/\\?#]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationPolicy:
+    """What this server was configured to serve.
+
+    served_regions: destination regions, empty = all. known_endpoints: those with an [[endpoint]]
+    of their own.
+    """
+
+    served_regions: frozenset[str] = frozenset()
+    known_endpoints: frozenset[tuple[CloudType, str]] = frozenset()
+
+
+def check_source(findings: Findings, node: SrcNode, policy: ValidationPolicy) -> Location:
+    """The source bucket; what is wrong with it is among the findings, and then the location is of no use."""
+    cloud = _cloud(findings, "src_node.cloud_type", node.cloud_type, CloudType.ALIYUN)
+    location = _location(findings, "src_node", node, cloud, node.app_id or "")
+    if node.region and not _is_known(location, policy):
+        findings.add("OMS.0079", "src_node.region", _unknown_region(location))
+    if cloud is CloudType.TENCENT and not node.app_id:
+        findings.add("OMS.0057", "src_node.app_id", "is mandatory for Tencent: the APPID of the account")
+    return location
+
+
+def check_destination(findings: Findings, node: DstNode, policy: ValidationPolicy) -> Location:
+    """The destination bucket; what is wrong with it is among the findings, and then the location is of no use."""
+    cloud = _cloud(findings, "dst_node.cloud_type", node.cloud_type, CloudType.HUAWEI)
+    location = _location(findings, "dst_node", node, cloud, "")
+    if node.region:
+        served = policy.served_regions
+        if served and location.region not in served and node.region not in served:
+            right = "must be one this server migrates into: " + ", ".join(sorted(served))
+            findings.add("OMS.0080", "dst_node.region", right)
+        elif not _is_known(location, policy):
+            findings.add("OMS.0080", "dst_node.region", _unknown_region(location))
+    if cloud is CloudType.TENCENT and node.bucket and not re.search(r"-[0-9]+$", node.bucket):
+        findings.add("OMS.0058", "dst_node.bucket", "must end in the APPID for Tencent: <name>-<appid>")
+    return location
+
+
+def is_same_bucket(one: Location, other: Location) -> bool:
+    """Do both name one bucket of one service?"""
+    if one.bucket != other.bucket:
+        return False
+    urls = [place.endpoint_url or endpoint_url(place.cloud_type, place.region) for place in (one, other)]
+    if urls[0] is None and urls[1] is None:
+        return (one.cloud_type, one.region) == (other.cloud_type, other.region)
+    return urls[0] == urls[1]
+
+
+def parse_endpoint(text: str) -> str | None:
+    """The URL as scheme://host[:port] in lower case without a default port, None if it is anything else."""
+    match = _URL.fullmatch(text.lower())
+    if match is None:
+        return None
+    scheme, host, port = match[1], match[2], match[3]
+    if host.startswith("[") and not _is_ipv6(host[1:-1]):
+        return None
+    if port is None or int(port) == _DEFAULT_PORTS[scheme]:
+        return f"{scheme}://{host}"
+    return f"{scheme}://{host}:{int(port)}" if 0 < int(port) < 65536 else None
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _cloud(findings: Findings, field: str, text: str | None, default: CloudType) -> CloudType:
+    if not text:
+        return default
+    cloud = parse_cloud_type(text)
+    if cloud is None:
+        findings.add("OMS.1003", field, "must be one of " + ", ".join(CloudType))
+        return default
+    if not is_supported_protocol(cloud):
+        supported = ", ".join(name for name in CloudType if is_supported_protocol(name))
+        findings.add("OMS.0064", field, f"{cloud} is {NOT_YET}use one of {supported}")
+    return cloud
+
+
+def _location(
+    findings: Findings, at: str, node: SrcNode | DstNode, cloud: CloudType, app_id: str
+) -> Location:
+    for name, value in (("bucket", node.bucket), ("region", node.region), ("ak", node.ak), ("sk", node.sk)):
+        findings.require(f"{at}.{name}", value)
+    url = ""
+    if node.endpoint:
+        url = parse_endpoint(node.endpoint) or ""
+        if not url:
+            right = "must be http://host[:port] or https://host[:port] without user, path or query"
+            findings.add("OMS.1003", f"{at}.endpoint", right)
+    if node.bucket:
+        _check_bucket(findings, f"{at}.bucket", node.bucket, cloud, own_endpoint=bool(node.endpoint))
+    region = canonical_region(cloud, node.region or "")
+    return Location(cloud, region, node.bucket or "", url, app_id)
+
+
+def _check_bucket(
+    findings: Findings, field: str, bucket: str, cloud: CloudType, *, own_endpoint: bool
+) -> None:
+    """Lengths are the cloud's; behind an endpoint of one's own stand servers that take other characters."""
+    shortest, longest = BUCKET_NAME_LENGTHS.get(cloud, (1, 1024))
+    # Google takes underscores too.
+    strict = cloud in BUCKET_NAME_LENGTHS and cloud is not CloudType.GOOGLE and not own_endpoint
+    if not shortest <= len(bucket) <= longest:
+        findings.add("OMS.1003", field, f"must have {shortest} to {longest} characters for {cloud}")
+    elif strict and not _STRICT_BUCKET.fullmatch(bucket):
+        right = (
+            "must consist of lower-case letters, digits, dots, hyphens, with a letter or digit at both ends"
+        )
+        findings.add("OMS.1003", field, right)
+    elif not _ANY_BUCKET.fullmatch(bucket):
+        findings.add("OMS.1003", field, "must be a bucket name, without slashes, spaces, ? and #")
+
+
+def _is_known(location: Location, policy: ValidationPolicy) -> bool:
+    return (
+        bool(location.endpoint_url)
+        or not is_supported_protocol(location.cloud_type)
+        or (location.cloud_type, location.region) in policy.known_endpoints
+        or endpoint_url(location.cloud_type, location.region) is not None
+    )
+
+
+def _unknown_region(location: Location) -> str:
+    known = [region.region_id for region in regions(location.cloud_type)]
+    # Comparing is quadratic; nobody misspells a region into hundreds of characters.
+    close = get_close_matches(location.region[:100], known, n=1)
+    right = f"must be a region of {location.cloud_type} or have an endpoint"
+    return f"{right}; the closest is {close[0]}" if close else f"{right}; for example {known[0]}"
