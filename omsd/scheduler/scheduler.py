@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import partial
 
 from omsd.domain.model import (
     BandwidthWindow,
@@ -165,7 +166,7 @@ class Scheduler:
             check = checks.create_task(self._check(work, stint), name=f"preflight {work.task_id}")
             self._checks[work.task_id] = check
             # Not a finally in the check: one that is cancelled before its first step would never get there.
-            check.add_done_callback(lambda _, task_id=work.task_id: self._checked(task_id))
+            check.add_done_callback(partial(self._checked, work.task_id))
         self._to_check = []
 
     async def _check(self, work: TaskWork, stint: int) -> None:
@@ -175,7 +176,7 @@ class Scheduler:
         else:
             self._post(PreflightFailed(work.task_id, stint, failure))
 
-    def _checked(self, task_id: TaskId) -> None:
+    def _checked(self, task_id: TaskId, _check: asyncio.Task[None]) -> None:
         self._checks.pop(task_id, None)
         self._settle(task_id)
 

@@ -1,0 +1,174 @@
+"""Accounts for what shards report: each object once, and only from leases that are current."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from omsd.domain.errors import Failure
+from omsd.domain.events import (
+    ShardBatch,
+    ShardDone,
+    ShardEvent,
+    ShardFailed,
+    ShardProgress,
+    ShardReleased,
+    UploadClosed,
+    UploadOpened,
+    WorkerLost,
+)
+from omsd.domain.model import LeaseId, Outcome, OutcomeKind, TaskState
+from omsd.domain.task_machine import AllShardsDone, Decisive, Drained, end_verdict
+from omsd.ports.taskstore import (
+    AddFailed,
+    AdvanceShard,
+    DropUpload,
+    FailedObject,
+    FinishShard,
+    PutUpload,
+    TallyFailures,
+)
+from omsd.scheduler.scheduler import Scheduler
+from omsd.service.hot import HotState, HotTask, Lease, Stage
+from omsd.service.live import LiveBoard
+from omsd.service.moves import Mover
+
+# A shard that fails this often in a row, without one object done in between, fails its task.
+MAX_FAILURES = 5
+_FIRST_REST_S = 2.0
+
+
+class Accounts:
+    """Applies shard events to the hot state and the coming transaction; waits for nothing."""
+
+    def __init__(self, state: HotState, mover: Mover, scheduler: Scheduler, board: LiveBoard) -> None:
+        self._state = state
+        self._mover = mover
+        self._scheduler = scheduler
+        self._board = board
+
+    def apply(self, event: ShardEvent, stage: Stage) -> None:
+        """The event is part of the stage; one of an unknown or void lease changes no counter."""
+        match event:
+            case ShardProgress():
+                stage.after.append(partial(self._board.report, event.lease_id, event.progress))
+            case ShardBatch():
+                self._batch(event, stage)
+            case ShardDone():
+                self._done(event.lease_id, stage)
+            case ShardReleased():
+                self._released(event.lease_id, stage)
+            case ShardFailed():
+                self._failed(event.lease_id, event.failure, event.decisive, stage)
+            case WorkerLost():
+                for lease_id in event.lease_ids:
+                    self._failed(lease_id, _WORKER_LOST, False, stage)
+            case UploadOpened() | UploadClosed():
+                self._upload(event, stage)
+
+    def finish_if_over(self, hot: HotTask, stage: Stage) -> None:
+        """A planned task without open shards has ended; a pausing one without leases is paused."""
+        task = hot.task
+        if task.state is TaskState.PAUSING and not hot.leases:
+            self._mover.move(hot, Drained(), stage)
+        elif task.state is TaskState.MIGRATING and task.planned and not hot.open_shards:
+            recorded = task.spec.record_failed_objects
+            verdict = end_verdict(task.counters, hot.tally, recorded=recorded)
+            self._mover.move(hot, AllShardsDone(verdict), stage)
+
+    def _batch(self, batch: ShardBatch, stage: Stage) -> None:
+        lease, hot = self._current(batch.lease_id)
+        if lease is None or hot is None:
+            return
+        if batch.outcomes and batch.checkpoint == lease.checkpoint:
+            return  # came a second time: new objects always move the checkpoint
+        lease.checkpoint = batch.checkpoint
+        hot.open_shards[lease.shard_id] = 0
+        hot.task = replace(hot.task, counters=hot.task.counters.plus(batch.counters))
+        self._mover.count_active(hot)
+        stage.changes.append(AdvanceShard(lease.shard_id, batch.checkpoint))
+        self._record_failures(hot, batch.outcomes, stage)
+        stage.touch(hot)
+        stage.after.append(partial(self._board.settle, batch.lease_id, batch.counters))
+
+    def _record_failures(self, hot: HotTask, outcomes: Sequence[Outcome], stage: Stage) -> None:
+        failed = [outcome for outcome in outcomes if outcome.kind is OutcomeKind.FAILED]
+        task = hot.task
+        for outcome in failed:
+            number, message = hot.tally.get(outcome.error_code, (0, f"{outcome.key}: {outcome.reason}"))
+            hot.tally[outcome.error_code] = (number + 1, message)
+            stage.changes.append(TallyFailures(task.task_id, outcome.error_code, 1, message))
+        if failed and task.spec.record_failed_objects:
+            rows = tuple(
+                FailedObject(outcome.key, outcome.size_bytes, outcome.error_code, outcome.reason)
+                for outcome in failed
+            )
+            stage.changes.append(AddFailed(task.task_id, task.run, rows))
+
+    def _done(self, lease_id: LeaseId, stage: Stage) -> None:
+        lease, hot = self._end(lease_id, stage)
+        if lease is None or hot is None:
+            return
+        if lease.current:
+            stage.changes.append(FinishShard(lease.shard_id))
+            hot.open_shards.pop(lease.shard_id, None)
+        self.finish_if_over(hot, stage)
+
+    def _released(self, lease_id: LeaseId, stage: Stage) -> None:
+        lease, hot = self._end(lease_id, stage)
+        if lease is None or hot is None:
+            return
+        if lease.current and hot.task.state is TaskState.MIGRATING:
+            stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, [lease.shard_id]))
+        self.finish_if_over(hot, stage)
+
+    def _failed(self, lease_id: LeaseId, failure: Failure, decisive: bool, stage: Stage) -> None:
+        lease, hot = self._end(lease_id, stage)
+        if lease is None or hot is None:
+            return
+        if lease.current and hot.task.state is TaskState.MIGRATING:
+            failures = hot.open_shards[lease.shard_id] + 1
+            hot.open_shards[lease.shard_id] = failures
+            if decisive or failures >= MAX_FAILURES:
+                self._mover.move(hot, Decisive(failure), stage)
+            else:
+                rest_s = _FIRST_REST_S * 2 ** (failures - 1)
+                again = partial(self._scheduler.add_shards, hot.task.task_id, [lease.shard_id], rest_s=rest_s)
+                stage.after.append(again)
+        self.finish_if_over(hot, stage)
+
+    def _upload(self, event: UploadOpened | UploadClosed, stage: Stage) -> None:
+        # Also from a void lease: the upload is there (or gone), whoever opened it.
+        lease = self._state.leases.get(event.lease_id)
+        if lease is None or lease.task_id not in self._state.tasks:
+            return
+        if isinstance(event, UploadOpened):
+            stage.changes.append(PutUpload(lease.task_id, lease.shard_id, event.upload))
+        else:
+            stage.changes.append(DropUpload(lease.task_id, event.upload))
+
+    def _current(self, lease_id: LeaseId) -> tuple[Lease, HotTask] | tuple[None, None]:
+        lease = self._state.leases.get(lease_id)
+        if lease is None or not lease.current:
+            return None, None
+        return lease, self._state.tasks[lease.task_id]
+
+    def _end(self, lease_id: LeaseId, stage: Stage) -> tuple[Lease, HotTask] | tuple[None, None]:
+        """The lease is no more; None if it was not out, or its task is deleted."""
+        lease = self._state.leases.pop(lease_id, None)
+        if lease is None:
+            return None, None
+        stage.after.append(partial(self._board.end_lease, lease_id))
+        stage.after.append(partial(self._scheduler.lease_ended, lease_id))
+        hot = self._state.tasks.get(lease.task_id)
+        if hot is None:
+            return None, None
+        hot.leases.discard(lease_id)
+        stage.touch(hot)
+        return lease, hot
+
+
+_WORKER_LOST = Failure(
+    "TRF.0001", "the worker process that ran a part of the task ended unexpectedly; see the log"
+)

@@ -1,0 +1,77 @@
+"""What the ledger holds in memory: tasks with something under way, and the leases that are out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from omsd.domain.model import Checkpoint, LeaseId, ShardId, Task, TaskId
+from omsd.ports.taskstore import Change, UpdateTask
+from omsd.service.calls import Call
+
+
+@dataclass(slots=True)
+class Lease:
+    """current: what it reports counts. An end is still waited for when it does not."""
+
+    task_id: TaskId
+    shard_id: ShardId
+    checkpoint: Checkpoint
+    current: bool = True
+
+
+@dataclass(slots=True)
+class HotTask:
+    """stint: number of the present stretch of work, 0 = it does not work.
+
+    open_shards: shards not finished -> failures in a row; known while the task works. tally: as the store's.
+    active_from_s: monotonic time up to which active_ms is counted.
+    """
+
+    task: Task
+    stint: int = 0
+    open_shards: dict[ShardId, int] = field(default_factory=dict)
+    tally: dict[str, tuple[int, str]] = field(default_factory=dict)
+    leases: set[LeaseId] = field(default_factory=set)
+    active_from_s: float | None = None
+
+
+@dataclass(slots=True)
+class HotState:
+    """Ids are given out here; lease ids and stints live no longer than the process."""
+
+    last_task_id: TaskId
+    last_shard_id: ShardId
+    last_lease_num: int = 0
+    last_stint: int = 0
+    tasks: dict[TaskId, HotTask] = field(default_factory=dict)
+    leases: dict[LeaseId, Lease] = field(default_factory=dict)
+
+    def next_shard_id(self) -> ShardId:
+        self.last_shard_id = ShardId(self.last_shard_id + 1)
+        return self.last_shard_id
+
+    def next_lease_id(self) -> LeaseId:
+        self.last_lease_num += 1
+        return LeaseId(self.last_lease_num)
+
+    def next_stint(self) -> int:
+        self.last_stint += 1
+        return self.last_stint
+
+
+@dataclass(slots=True)
+class Stage:
+    """What one transaction will hold, and what is done once it is committed, in this order: `after`, then the answers."""
+
+    changes: list[Change] = field(default_factory=list)
+    touched: dict[TaskId, HotTask] = field(default_factory=dict)
+    after: list[Callable[[], None]] = field(default_factory=list)
+    answers: list[tuple[Call, Task | None]] = field(default_factory=list)
+
+    def touch(self, hot: HotTask) -> None:
+        """The task's row is written with this transaction, once."""
+        self.touched[hot.task.task_id] = hot
+
+    def all_changes(self) -> list[Change]:
+        return [*self.changes, *(UpdateTask(hot.task) for hot in self.touched.values())]

@@ -1,0 +1,319 @@
+"""The only writer of task state: event -> machine -> one transaction -> effects, answers, watchers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, tzinfo
+from functools import partial
+
+from omsd.domain import ids, task_machine
+from omsd.domain.errors import Failure, OmsdError, Refusal, RequestError
+from omsd.domain.model import Shard, ShardId, Task, TaskCredentials, TaskId, TaskState
+from omsd.domain.plan import ShardDraft, plan_retry, plan_shards
+from omsd.domain.task_machine import Decisive, Planned, Recovered, SlotGranted, Start
+from omsd.ports.clock import Clock
+from omsd.ports.taskstore import (
+    CorruptRowError,
+    CredentialsUnreadableError,
+    InsertTask,
+    LeaseShard,
+    PutCredentials,
+    TaskStore,
+    TaskStoreError,
+)
+from omsd.scheduler.orders import GrantSlot, LeaseShards, Order, PreflightFailed, PreflightPassed
+from omsd.scheduler.scheduler import Scheduler
+from omsd.service.accounts import Accounts
+from omsd.service.calls import Call, ChangeTask, ChangeTasks, CreateTask
+from omsd.service.channel import EventChannel, LedgerEvent
+from omsd.service.hot import HotState, HotTask, Lease, Stage
+from omsd.service.live import LiveBoard
+from omsd.service.moves import Mover, Retry, Supplies, retryable_num
+
+# Events of one transaction: enough to share an fsync, few enough that a call does not wait for long.
+_BUNCH = 256
+_FAILED_PAGE = 10_000
+_RESTING = frozenset({TaskState.PAUSED, TaskState.FAILED, TaskState.SUCCEEDED})
+
+
+class Ledger:
+    """Takes events from the channel, one after another; never puts one in."""
+
+    def __init__(
+        self,
+        store: TaskStore,
+        channel: EventChannel,
+        scheduler: Scheduler,
+        board: LiveBoard,
+        clock: Clock,
+        *,
+        zone: tzinfo,
+        last_ids: tuple[TaskId, ShardId],
+    ) -> None:
+        self._store = store
+        self._channel = channel
+        self._scheduler = scheduler
+        self._board = board
+        self._clock = clock
+        self._zone = zone
+        self._state = HotState(*last_ids)
+        self._mover = Mover(self._state, scheduler, board, clock)
+        self._accounts = Accounts(self._state, self._mover, scheduler, board)
+
+    async def run(self) -> None:
+        """Works until the channel is closed and drained.
+
+        Raises TaskStoreError if a commit fails: nothing is taken or acknowledged any more, and the daemon must end.
+        """
+        try:
+            while bunch := await self._channel.take(_BUNCH):
+                await self._apply(bunch)
+        except BaseException as error:
+            await self._channel.fail(_refusal_of(error))
+            raise
+
+    async def adopt(self, task: Task) -> None:
+        """A task found in the store at the start goes on, waits or is paused. Not beside run()."""
+        hot = HotTask(task)
+        stage = Stage()
+        if task.state is TaskState.MIGRATING:
+            await self._begin(hot, Recovered(), stage)
+        else:
+            self._mover.move(hot, Recovered(), stage)
+        await self._commit(stage)
+
+    async def _apply(self, bunch: list[LedgerEvent]) -> None:
+        try:
+            await self._apply_in_order(bunch)
+        except BaseException as error:
+            for event in bunch:
+                if isinstance(event, Call):
+                    event.refuse(_refusal_of(error))
+            raise
+
+    async def _apply_in_order(self, bunch: list[LedgerEvent]) -> None:
+        stage = Stage()
+        for event in bunch:
+            if isinstance(event, Call | Order):
+                # These read the store, so all before them must be in it.
+                await self._commit(stage)
+                stage = Stage()
+                await self._apply_urgent(event, stage)
+                await self._commit(stage)
+                stage = Stage()
+            else:
+                self._accounts.apply(event, stage)
+        await self._commit(stage)
+
+    async def _apply_urgent(self, event: Call | Order, stage: Stage) -> None:
+        if not isinstance(event, Call):
+            await self._apply_order(event, stage)
+            return
+        try:
+            task = await self._grant_wish(event, stage)
+        except RequestError as refusal:
+            event.refuse(refusal)
+        else:
+            stage.answers.append((event, task))
+
+    async def _commit(self, stage: Stage) -> None:
+        """The stage is durable, then what follows from it is done."""
+        changes = stage.all_changes()
+        if changes:
+            await self._store.commit(changes)
+        for hot in stage.touched.values():
+            self._board.publish(
+                hot.task, active_from_s=hot.active_from_s, open_shards_num=len(hot.open_shards)
+            )
+        for act in stage.after:
+            act()
+        for hot in stage.touched.values():
+            self._rest(hot)
+        for call, task in stage.answers:
+            call.answer(task)
+
+    def _rest(self, hot: HotTask) -> None:
+        """A task with nothing under way is left to the store."""
+        task_id = hot.task.task_id
+        if hot.task.state in _RESTING and not hot.leases and self._state.tasks.get(task_id) is hot:
+            del self._state.tasks[task_id]
+            self._board.retire(task_id)
+
+    async def _grant_wish(self, call: Call, stage: Stage) -> Task | None:
+        wish = call.wish
+        match wish:
+            case CreateTask():
+                return await self._create(wish, stage)
+            case ChangeTask():
+                hot = await self._find(wish.project_id, wish.task_id)
+                task_machine.step(hot.task.state, wish.event, retryable_num=retryable_num(hot))
+                retry = await self._retry_of(hot, wish.event)
+                self._mover.move(hot, wish.event, stage, Supplies(wish.credentials, retry))
+                self._accounts.finish_if_over(hot, stage)
+            case ChangeTasks():
+                await self._change_all(wish, stage)
+        return None
+
+    async def _create(self, wish: CreateTask, stage: Stage) -> Task:
+        earlier = (
+            await self._store.find_request(wish.project_id, wish.request_id) if wish.request_id else None
+        )
+        if earlier is not None:
+            return same_request(earlier, wish.request_fingerprint)
+        now_s = self._clock.now_s()
+        now_ms = int(now_s * 1000)
+        task_id = ids.next_task_id(self._state.last_task_id, now_ms)
+        self._state.last_task_id = task_id
+        name = ids.task_name(
+            wish.spec.source.bucket,
+            wish.spec.destination.bucket,
+            datetime.fromtimestamp(now_s, self._zone),
+            max(1, task_id - now_ms * 100 + 1),
+        )
+        task = Task(
+            task_id=task_id,
+            project_id=wish.project_id,
+            name=name,
+            spec=wish.spec,
+            state=TaskState.WAITING,
+            priority=wish.priority,
+            windows=wish.windows,
+            created_ms=now_ms,
+            request_id=wish.request_id,
+            request_fingerprint=wish.request_fingerprint,
+        )
+        stage.changes += [InsertTask(task), PutCredentials(task_id, wish.credentials)]
+        hot = self._state.tasks[task_id] = HotTask(task)
+        stage.touch(hot)
+        stage.after.append(partial(self._scheduler.enqueue, task_id, task.priority))
+        return task
+
+    async def _change_all(self, wish: ChangeTasks, stage: Stage) -> None:
+        events: list[task_machine.Call] = []
+        if wish.windows is not None:
+            events.append(task_machine.UpdateBandwidth(wish.windows))
+        if wish.priority is not None:
+            events.append(task_machine.UpdatePriority(wish.priority))
+        found = [await self._find(wish.project_id, task_id) for task_id in dict.fromkeys(wish.task_ids)]
+        for hot in found:
+            for event in events:
+                task_machine.step(hot.task.state, event)  # refused before anything is changed
+        for hot in found:
+            for event in events:
+                self._mover.move(hot, event, stage)
+
+    async def _find(self, project_id: str, task_id: TaskId) -> HotTask:
+        hot = self._state.tasks.get(task_id)
+        if hot is None:
+            task = await self._store.get_task(task_id)
+            hot = HotTask(task) if task is not None else None
+        if hot is None or hot.task.project_id != project_id:
+            raise unknown_task(task_id)
+        return hot
+
+    async def _retry_of(self, hot: HotTask, event: task_machine.Call) -> Retry:
+        """The recorded failed objects, if a start asks for them."""
+        if not (isinstance(event, Start) and event.failed_only and retryable_num(hot)):
+            return Retry()
+        drafts: list[ShardDraft] = []
+        number = size_bytes = row_id = 0
+        while page := await self._store.failed_page(hot.task.task_id, row_id, _FAILED_PAGE):
+            drafts += plan_retry(failed.key for failed in page)
+            number += len(page)
+            size_bytes += sum(failed.size_bytes for failed in page)
+            row_id = page[-1].row_id
+        return Retry(tuple(drafts), number, size_bytes)
+
+    async def _apply_order(self, order: Order, stage: Stage) -> None:
+        hot = self._state.tasks.get(order.task_id)
+        if isinstance(order, GrantSlot):
+            if hot is not None and hot.task.state is TaskState.WAITING:
+                await self._begin(hot, SlotGranted(), stage)
+            return
+        if hot is None or hot.stint != order.stint or hot.task.state is not TaskState.MIGRATING:
+            if isinstance(order, LeaseShards):
+                stage.after.append(partial(self._scheduler.refused, order.task_id, order.shard_ids))
+            return
+        match order:
+            case PreflightPassed():
+                self._plan(hot, stage)
+            case PreflightFailed():
+                self._mover.move(hot, Decisive(order.failure), stage)
+            case LeaseShards():
+                await self._lease(hot, order.shard_ids, stage)
+
+    async def _begin(self, hot: HotTask, event: SlotGranted | Recovered, stage: Stage) -> None:
+        task_id = hot.task.task_id
+        hot.open_shards = dict.fromkeys(await self._store.open_shards(task_id), 0)
+        hot.tally = dict(await self._store.failure_tally(task_id))
+        credentials = await self._credentials(task_id)
+        self._mover.move(hot, event, stage, Supplies(credentials))
+        if credentials is None:
+            failure = Failure(
+                "TRF.0001", "the stored credentials cannot be read; start the task again with its AK/SK"
+            )
+            self._mover.move(hot, Decisive(failure), stage)
+
+    async def _credentials(self, task_id: TaskId) -> TaskCredentials | None:
+        try:
+            return await self._store.credentials(task_id)
+        except CredentialsUnreadableError:
+            return None
+
+    def _plan(self, hot: HotTask, stage: Stage) -> None:
+        if not hot.task.planned:
+            try:
+                drafts = plan_shards(hot.task.spec)
+            except OmsdError as error:
+                self._mover.move(hot, Decisive(Failure("TRF.0001", error.message)), stage)
+                return
+            hot.open_shards = dict.fromkeys(self._mover.add_shards(hot, drafts, stage), 0)
+            self._mover.move(hot, Planned(), stage)
+        pending = list(hot.open_shards)
+        stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, pending))
+        self._accounts.finish_if_over(hot, stage)
+
+    async def _lease(self, hot: HotTask, shard_ids: tuple[ShardId, ...], stage: Stage) -> None:
+        try:
+            shards = [await self._store.get_shard(shard_id) for shard_id in shard_ids]
+        except CorruptRowError as error:
+            self._mover.move(hot, Decisive(Failure("TRF.0001", error.message)), stage)
+            return
+        for shard in shards:
+            await self._lease_one(hot, replace(shard, attempt=shard.attempt + 1), stage)
+        stage.touch(hot)
+
+    async def _lease_one(self, hot: HotTask, shard: Shard, stage: Stage) -> None:
+        stale = await self._store.stale_uploads(hot.task.task_id, shard.shard_id)
+        lease_id = self._state.next_lease_id()
+        self._state.leases[lease_id] = Lease(hot.task.task_id, shard.shard_id, shard.checkpoint)
+        hot.leases.add(lease_id)
+        stage.changes.append(LeaseShard(shard.shard_id, shard.attempt))
+        stage.after.append(partial(self._board.begin_lease, lease_id, hot.task.task_id))
+        stage.after.append(partial(self._scheduler.leased, lease_id, shard, stale))
+
+
+def same_request(earlier: Task, fingerprint: str) -> Task:
+    """The task an earlier request with this id made. Raises RequestError if it asked for something else."""
+    if earlier.request_fingerprint != fingerprint:
+        raise RequestError.of_field(
+            "OMS.1003",
+            "request_id",
+            f"was used for task {earlier.task_id} with another content; repeat that request unchanged or choose another id",
+        )
+    return earlier
+
+
+def unknown_task(task_id: int) -> RequestError:
+    """The refusal for an id that the project does not have."""
+    return RequestError(
+        "OMS.0054", f"task_id: the project has no migration task {task_id}", refusal=Refusal.NOT_FOUND
+    )
+
+
+def _refusal_of(error: BaseException) -> RequestError:
+    if isinstance(error, TaskStoreError):
+        return RequestError(
+            "OMS.1001", f"the state could not be stored: {error.message}", refusal=Refusal.INTERNAL
+        )
+    return RequestError("OMS.2004", "the server is stopping; repeat the call later", refusal=Refusal.BUSY)

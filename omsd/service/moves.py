@@ -1,0 +1,171 @@
+"""Carries out what the task machine decides: as changes of the coming transaction, and as orders for after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from omsd.domain.model import Counters, Shard, ShardId, TaskCredentials, TaskWork
+from omsd.domain.plan import ShardDraft
+from omsd.domain.task_machine import (
+    Act,
+    Effect,
+    RecordError,
+    SetPriority,
+    SetWindows,
+    TaskEvent,
+    add_active,
+    evolve,
+    step,
+)
+from omsd.ports.clock import Clock
+from omsd.ports.taskstore import (
+    AddShards,
+    DeleteTask,
+    DropCredentials,
+    DropFailed,
+    DropShards,
+    PutCredentials,
+)
+from omsd.scheduler.scheduler import Scheduler
+from omsd.service.hot import HotState, HotTask, Stage
+from omsd.service.live import LiveBoard
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Recorded failed objects on their way back into shards."""
+
+    drafts: tuple[ShardDraft, ...] = ()
+    failed_num: int = 0
+    failed_size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Supplies:
+    """What an effect needs from outside the machine: read from the store, or come with the call."""
+
+    credentials: TaskCredentials | None = None
+    retry: Retry = Retry()
+
+
+class Mover:
+    """No waiting and no reading in here: state and stage change together."""
+
+    def __init__(self, state: HotState, scheduler: Scheduler, board: LiveBoard, clock: Clock) -> None:
+        self._state = state
+        self._scheduler = scheduler
+        self._board = board
+        self._clock = clock
+
+    def move(self, hot: HotTask, event: TaskEvent, stage: Stage, supplies: Supplies | None = None) -> None:
+        """The task has taken the event. Raises RequestError if it is refused; then nothing has changed."""
+        transition = step(hot.task.state, event, retryable_num=retryable_num(hot))
+        if transition.state is hot.task.state and not transition.effects:
+            return
+        self.count_active(hot)
+        hot.task = evolve(hot.task, transition, now_ms=self._now_ms())
+        for effect in transition.effects:
+            self._carry_out(hot, effect, stage, supplies or Supplies())
+        if transition.state is None:
+            stage.touched.pop(hot.task.task_id, None)
+        else:
+            self._state.tasks[hot.task.task_id] = hot
+            stage.touch(hot)
+
+    def count_active(self, hot: HotTask) -> None:
+        """The time of work up to now is in active_ms."""
+        if hot.active_from_s is not None:
+            elapsed_ms = int((self._clock.monotonic_s() - hot.active_from_s) * 1000)
+            hot.active_from_s += elapsed_ms / 1000
+            hot.task = add_active(hot.task, elapsed_ms, now_ms=self._now_ms())
+
+    def add_shards(self, hot: HotTask, drafts: Sequence[ShardDraft], stage: Stage) -> list[ShardId]:
+        """The drafts are shards of the task's run."""
+        shards = tuple(
+            Shard(
+                shard_id=self._state.next_shard_id(),
+                task_id=hot.task.task_id,
+                run=hot.task.run,
+                kind=draft.kind,
+                prefix=draft.prefix,
+                keys=draft.keys,
+            )
+            for draft in drafts
+        )
+        if shards:
+            stage.changes.append(AddShards(shards))
+        return [shard.shard_id for shard in shards]
+
+    def _carry_out(self, hot: HotTask, effect: Effect, stage: Stage, supplies: Supplies) -> None:
+        task_id = hot.task.task_id
+        match effect:
+            case SetWindows():
+                stage.after.append(partial(self._scheduler.set_windows, task_id, effect.windows))
+            case SetPriority():
+                stage.after.append(partial(self._scheduler.set_priority, task_id, effect.priority))
+            case Act.KEEP_CREDENTIALS:
+                if supplies.credentials is None:
+                    raise ValueError("a start without credentials")
+                stage.changes.append(PutCredentials(task_id, supplies.credentials))
+            case Act.DROP_CREDENTIALS:
+                stage.changes.append(DropCredentials(task_id))
+            case Act.NEW_RUN:
+                stage.changes += [DropShards(task_id), DropFailed(task_id)]
+                hot.open_shards, hot.tally = {}, {}
+            case Act.RETRY_FAILED:
+                self._retry_failed(hot, supplies.retry, stage)
+            case Act.REMOVE:
+                stage.changes.append(DeleteTask(task_id))
+                self._state.tasks.pop(task_id, None)
+                stage.after.append(partial(self._board.retire, task_id))
+            case RecordError():
+                pass  # evolve() has written it
+            case _:
+                self._carry_out_work(hot, effect, stage, supplies)
+
+    def _carry_out_work(self, hot: HotTask, effect: Act, stage: Stage, supplies: Supplies) -> None:
+        task_id = hot.task.task_id
+        match effect:
+            case Act.ENQUEUE:
+                stage.after.append(partial(self._scheduler.enqueue, task_id, hot.task.priority))
+            case Act.WITHDRAW:
+                stage.after.append(partial(self._scheduler.withdraw, task_id))
+            case Act.BEGIN_WORK:
+                self._begin_work(hot, stage, supplies)
+            case Act.END_WORK:
+                hot.active_from_s, hot.stint = None, 0
+            case Act.VOID_LEASES:
+                for lease_id in hot.leases:
+                    self._state.leases[lease_id].current = False
+                    stage.after.append(partial(self._board.end_lease, lease_id))
+            case Act.DRAIN_LEASES:
+                stage.after.append(partial(self._scheduler.drain, task_id))
+            case Act.CUT_LEASES:
+                stage.after.append(partial(self._scheduler.cut, task_id))
+
+    def _begin_work(self, hot: HotTask, stage: Stage, supplies: Supplies) -> None:
+        hot.stint = self._state.next_stint()
+        hot.active_from_s = self._clock.monotonic_s()
+        if supplies.credentials is None:
+            return  # the caller fails the task
+        task = hot.task
+        work = TaskWork(task.task_id, task.spec, supplies.credentials, task.run, task.started_ms / 1000)
+        stage.after.append(partial(self._scheduler.begin, work, hot.stint, task.priority, task.windows))
+
+    def _retry_failed(self, hot: HotTask, retry: Retry, stage: Stage) -> None:
+        """The failed objects are unaccounted for again; they stay listed."""
+        self.add_shards(hot, retry.drafts, stage)
+        stage.changes.append(DropFailed(hot.task.task_id))
+        hot.tally = {}
+        taken_back = Counters(failed_num=-retry.failed_num, failed_size_bytes=-retry.failed_size_bytes)
+        hot.task = replace(hot.task, counters=hot.task.counters.plus(taken_back))
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now_s() * 1000)
+
+
+def retryable_num(hot: HotTask) -> int:
+    """Failed objects that are recorded: all of them or none, as the task asked."""
+    return hot.task.counters.failed_num if hot.task.spec.record_failed_objects else 0

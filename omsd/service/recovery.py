@@ -1,0 +1,34 @@
+"""At the start: tasks that ran go on, waiting ones wait, pausing ones are paused. Leases of before are void by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omsd.domain.model import TaskState
+from omsd.ports.taskstore import TaskStore
+from omsd.service.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How many tasks were found in each state."""
+
+    migrating_num: int
+    waiting_num: int
+    pausing_num: int
+
+
+async def recover(store: TaskStore, ledger: Ledger) -> Recovery:
+    """The ledger knows every task that is not at rest; call once, before Ledger.run()."""
+    found = {
+        state: await store.tasks_in([state])
+        for state in (TaskState.PAUSING, TaskState.MIGRATING, TaskState.WAITING)
+    }
+    for tasks in found.values():
+        for task in tasks:
+            await ledger.adopt(task)
+    return Recovery(
+        migrating_num=len(found[TaskState.MIGRATING]),
+        waiting_num=len(found[TaskState.WAITING]),
+        pausing_num=len(found[TaskState.PAUSING]),
+    )
