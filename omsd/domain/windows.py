@@ -29,14 +29,6 @@ def format_minute(minute: int) -> str:
     return f"{minute // 60:02d}:{minute % 60:02d}"
 
 
-def parse_window(start: str, end: str, limit_bytes_per_s: int) -> BandwidthWindow:
-    """The window from one "hh:mm" to another. Raises ValueError on a bad time or an empty window."""
-    window = BandwidthWindow(parse_minute(start), parse_minute(end), limit_bytes_per_s)
-    if window.start_minute == window.end_minute:
-        raise ValueError("start and end must differ; the whole day is 00:00 to 23:59")
-    return window
-
-
 def limit_at(windows: Sequence[BandwidthWindow], minute_of_day: int) -> int | None:
     """The limit in bytes per second in this minute of the local day, None if no window covers it."""
     for window in windows:
