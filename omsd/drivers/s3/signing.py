@@ -49,9 +49,8 @@ def encode_path(key: str) -> str:
 
 def encode_query(pairs: Iterable[tuple[str, str]]) -> str:
     """The query string in canonical order; it is sent exactly as it is signed."""
-    return "&".join(
-        sorted(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in pairs)
-    )
+    encoded = sorted([(quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in pairs])
+    return "&".join([f"{name}={value}" for name, value in encoded])
 
 
 class Signer:
