@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from omsd.aio import shielded
 from omsd.domain.errors import Failure, Refusal, RequestError, Side
 from omsd.domain.events import ShardEvent, WorkerLost
 from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
@@ -65,12 +66,18 @@ class LocalExecutor:
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._changed = asyncio.Condition()
+        # Leases given while no worker lived; they end like those of a lost worker.
+        self._homeless: list[LeaseId] = []
+        self._homeless_came = asyncio.Event()
 
     async def serve(self, sink: EventSink) -> None:
         """Workers run and take work until stop()."""
         async with asyncio.TaskGroup() as group:
-            for number in range(self._count):
-                group.create_task(self._keep_worker(sink), name=f"worker {number}")
+            returning = group.create_task(self._return_homeless(sink), name="homeless leases")
+            async with asyncio.TaskGroup() as workers:
+                for number in range(self._count):
+                    workers.create_task(self._keep_worker(sink), name=f"worker {number}")
+            returning.cancel()
 
     async def wait_ready(self) -> None:
         """Every worker takes work."""
@@ -114,8 +121,12 @@ class LocalExecutor:
     def run(
         self, lease_id: LeaseId, work: TaskWork, shard: Shard, stale_uploads: Sequence[OpenUpload]
     ) -> None:
-        """Start a shard on the least loaded worker. Call it only while free_slots() is above 0."""
+        """Start a shard on the least loaded worker; without any worker the lease ends in a WorkerLost."""
         ready = [worker for worker in self._workers if worker.ready]
+        if not ready:
+            self._homeless.append(lease_id)
+            self._homeless_came.set()
+            return
         worker = min(ready, key=lambda candidate: len(candidate.leases))
         worker.leases[lease_id] = work.task_id
         if worker.opened.get(work.task_id) != work:
@@ -177,6 +188,13 @@ class LocalExecutor:
 
     def _worker_of(self, lease_id: LeaseId) -> _Worker | None:
         return next((worker for worker in self._workers if lease_id in worker.leases), None)
+
+    async def _return_homeless(self, sink: EventSink) -> None:
+        while True:
+            await self._homeless_came.wait()
+            self._homeless_came.clear()
+            lost, self._homeless = tuple(self._homeless), []
+            await sink.emit(WorkerLost(0, lost))
 
     async def _keep_worker(self, sink: EventSink) -> None:
         while not self._stopping.is_set():
@@ -274,13 +292,15 @@ class LocalExecutor:
         try:
             yield _Worker(self._next_id, process.pid, channel)
         finally:
-            await channel.close()
-            try:
-                async with asyncio.timeout(_EXIT_DEADLINE_S):
-                    await process.wait()
-            except BaseException as error:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-                if not isinstance(error, TimeoutError):
-                    raise
+            await shielded(_end(process, channel), deadline_s=2 * _EXIT_DEADLINE_S)
+
+
+async def _end(process: asyncio.subprocess.Process, channel: protocol.Channel[protocol.FromWorker]) -> None:
+    """The channel is closed, which a worker takes as its end; one that does not end is killed."""
+    await channel.close()
+    try:
+        async with asyncio.timeout(_EXIT_DEADLINE_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

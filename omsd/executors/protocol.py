@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -123,7 +124,7 @@ class Probed(_Message, frozen=True, array_like=True, tag=True):
 
 FromWorker = Ready | Batch | Progress | Done | Released | Failed | Opened | Closed | Probed
 
-_WRAPPERS = {
+_WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {
     ShardBatch: Batch,
     ShardProgress: Progress,
     ShardDone: Done,
@@ -141,7 +142,7 @@ WorkerEvent = (
 
 def wrap(event: WorkerEvent) -> FromWorker:
     """The message that carries the event."""
-    return _WRAPPERS[type(event)](event)  # type: ignore[arg-type]
+    return _WRAPPERS[type(event)](event)
 
 
 class ProtocolError(Exception):

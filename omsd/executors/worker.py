@@ -92,10 +92,8 @@ class Worker:
                 await self._open(work)
             case protocol.ForgetTask(task_id):
                 await self._forget(task_id)
-            case protocol.RunShard(lease_id, shard, _):
-                group.create_task(
-                    self._run_shard(message), name=f"lease {lease_id} of shard {shard.shard_id}"
-                )
+            case protocol.RunShard():
+                await self._begin(message, group)
             case protocol.DrainShard(lease_id):
                 if run := self._runs.get(lease_id):
                     run.drain()
@@ -135,36 +133,44 @@ class Worker:
             self._pacers[service] = Pacer(self._settings.max_requests_per_endpoint)
         return self._pacers[service]
 
-    async def _run_shard(self, message: protocol.RunShard) -> None:
-        task = self._tasks[message.shard.task_id]
-        task.shards += 1
+    async def _begin(self, message: protocol.RunShard, group: asyncio.TaskGroup) -> None:
+        """The shard is known before the next message is taken, which may already stop it."""
+        lease_id, shard = message.lease_id, message.shard
+        task = self._tasks[shard.task_id]
         try:
-            await self._emit(await self._end_of(task, message))
+            context = self._context(task, lease_id, shard.attempt)
+        except StoreError as error:
+            failure = failure_of(error, error.side or Side.SOURCE)
+            await self._emit(ShardFailed(lease_id, failure, decisive=True))
+            return
+        run = ShardRun(lease_id, shard, context, message.stale_uploads, self._emit)
+        self._runs[lease_id] = run
+        task.shards += 1
+        group.create_task(
+            self._run_shard(task, run, lease_id), name=f"lease {lease_id} of shard {shard.shard_id}"
+        )
+
+    async def _run_shard(self, task: _OpenTask, run: ShardRun, lease_id: LeaseId) -> None:
+        try:
+            await self._emit(await self._end_of(run, lease_id))
         finally:
+            del self._runs[lease_id]
             task.shards -= 1
             if task.shards == 0 and task.forgotten:
                 await task.close()
 
-    async def _end_of(self, task: _OpenTask, message: protocol.RunShard) -> protocol.EndingEvent:
+    async def _end_of(self, run: ShardRun, lease_id: LeaseId) -> protocol.EndingEvent:
         """Run the shard; how its lease ended."""
-        lease_id = message.lease_id
         try:
-            context = self._context(task, lease_id, message.shard.attempt)
-            run = ShardRun(lease_id, message.shard, context, message.stale_uploads, self._emit)
-            self._runs[lease_id] = run
             finished = await run.run()
         except ShardFailedError as error:
             return ShardFailed(lease_id, error.failure, error.decisive)
-        except StoreError as error:
-            return ShardFailed(lease_id, failure_of(error, error.side or Side.SOURCE), decisive=True)
         except Exception as error:
             # A fault of ours must show, but it must not take the worker's other shards down.
             _log.exception("shard_crashed", lease_id=lease_id)
             return ShardFailed(
                 lease_id, Failure("TRF.0001", f"internal error: {type(error).__name__}"), decisive=False
             )
-        finally:
-            self._runs.pop(lease_id, None)
         return ShardDone(lease_id) if finished else ShardReleased(lease_id)
 
     def _context(self, task: _OpenTask, lease_id: LeaseId, attempt: int) -> ShardContext:

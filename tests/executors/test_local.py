@@ -1,0 +1,181 @@
+"""The local executor with real worker processes on stores in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from omsd.clock import SystemClock
+from omsd.domain.errors import Side
+from omsd.domain.events import ShardBatch, ShardDone, ShardEvent, ShardFailed, ShardReleased, WorkerLost
+from omsd.domain.model import (
+    CloudType,
+    Counters,
+    Credentials,
+    LeaseId,
+    Location,
+    Shard,
+    ShardId,
+    ShardKind,
+    TaskCredentials,
+    TaskId,
+    TaskSpec,
+    TaskType,
+    TaskWork,
+)
+from omsd.executors.local import LocalExecutor
+
+SECRET = "the-secret-key-of-this-test"
+ENDING = (ShardDone, ShardReleased, ShardFailed, WorkerLost)
+
+
+class Sink:
+    """Keeps events; wakes who waits for one."""
+
+    def __init__(self) -> None:
+        self.events: list[ShardEvent] = []
+        self._more = asyncio.Condition()
+
+    async def emit(self, event: ShardEvent) -> None:
+        async with self._more:
+            self.events.append(event)
+            self._more.notify_all()
+
+    async def wait_for(self, kind: type | tuple[type, ...], number: int = 1) -> ShardEvent:
+        async with asyncio.timeout(20), self._more:
+            await self._more.wait_for(lambda: len([e for e in self.events if isinstance(e, kind)]) >= number)
+        return [e for e in self.events if isinstance(e, kind)][number - 1]
+
+    def counters(self) -> Counters:
+        total = Counters()
+        for event in self.events:
+            if isinstance(event, ShardBatch):
+                total = total.plus(event.counters)
+        return total
+
+
+def work(source: str = "full", destination: str = "empty", task_id: int = 1) -> TaskWork:
+    keys = Credentials("ak", SECRET)
+    task = TaskSpec(
+        Location(CloudType.AWS, "r", source),
+        Location(CloudType.AWS, "r", destination),
+        TaskType.PREFIX,
+        ("",),
+    )
+    return TaskWork(TaskId(task_id), task, TaskCredentials(keys, keys), 1, 0.0)
+
+
+def shard(number: int = 1, task_id: int = 1) -> Shard:
+    return Shard(ShardId(number), TaskId(task_id), 1, ShardKind.RANGE, attempt=1)
+
+
+@asynccontextmanager
+async def running(*, workers: int = 1, objects: int = 100) -> AsyncIterator[tuple[LocalExecutor, Sink]]:
+    executor = LocalExecutor(
+        command=[sys.executable, "-m", "tests.fakes.memory_worker"],
+        settings=str(objects).encode(),
+        workers=workers,
+        slots_per_worker=2,
+        clock=SystemClock(),
+    )
+    sink = Sink()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(executor.serve(sink))
+        async with asyncio.timeout(20):
+            await executor.wait_ready()
+        yield executor, sink
+        await executor.stop(grace_s=5)
+
+
+async def test_a_shard_runs_and_reports_every_object_once() -> None:
+    async with running() as (executor, sink):
+        assert executor.free_slots() == 2
+        executor.run(LeaseId(7), work(), shard(), ())
+        assert executor.free_slots() == 1
+        assert await sink.wait_for(ENDING) == ShardDone(LeaseId(7))
+        assert sink.counters().successful_num == 100
+        assert executor.free_slots() == 2
+
+
+async def test_a_killed_worker_is_reported_after_its_batches_and_replaced() -> None:
+    async with running(objects=200_000) as (executor, sink):
+        (pid,) = executor.worker_pids()
+        executor.run(LeaseId(1), work(), shard(), ())
+        await sink.wait_for(ShardBatch)
+        os.kill(pid, signal.SIGKILL)
+        assert await sink.wait_for(ENDING) == WorkerLost(1, (LeaseId(1),))
+        assert isinstance(sink.events[-1], WorkerLost)
+        async with asyncio.timeout(20):
+            await executor.wait_ready()
+        assert executor.worker_pids() != (pid,)
+        executor.run(LeaseId(2), work(), shard(), ())
+        executor.cut(LeaseId(2))
+        assert await sink.wait_for(ENDING, 2) == ShardReleased(LeaseId(2))
+
+
+async def test_drain_releases_and_the_budget_reaches_the_worker() -> None:
+    async with running(objects=5_000) as (executor, sink):
+        executor.set_budget(TaskId(1), 50_000)
+        executor.run(LeaseId(1), work(), shard(), ())
+        await sink.wait_for(ShardBatch)
+        executor.drain(LeaseId(1))
+        assert await sink.wait_for(ENDING) == ShardReleased(LeaseId(1))
+        # 500,000 bytes at 50,000 bytes per second take ten seconds: it was stopped long before its end.
+        assert 0 < sink.counters().successful_num < 5_000
+
+
+async def test_stop_releases_what_runs() -> None:
+    async with running(objects=200_000) as (executor, sink):
+        executor.run(LeaseId(1), work(), shard(), ())
+        await sink.wait_for(ShardBatch)
+    assert [event for event in sink.events if isinstance(event, ENDING)] == [ShardReleased(LeaseId(1))]
+
+
+async def test_probe_names_the_side_that_is_wrong() -> None:
+    async with running() as (executor, _):
+        assert (await executor.probe(work(), deadline_s=10)).side is None
+        bad_source = await executor.probe(work(source="bad-source"), deadline_s=10)
+        assert (bad_source.side, bad_source.failure and bad_source.failure.code) == (Side.SOURCE, "TRF.0155")
+        bad_target = await executor.probe(work(destination="bad-target"), deadline_s=10)
+        assert (bad_target.side, bad_target.failure and bad_target.failure.code) == (
+            Side.DESTINATION,
+            "TRF.0058",
+        )
+
+
+async def test_secrets_are_neither_in_argv_nor_in_the_environment_of_a_worker() -> None:
+    async with running() as (executor, sink):
+        executor.run(LeaseId(1), work(), shard(), ())
+        await sink.wait_for(ShardDone)
+        (pid,) = executor.worker_pids()
+        told = await asyncio.to_thread(
+            lambda: [Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ")]
+        )
+        assert all(told)
+        assert not any(SECRET.encode() in text for text in told)
+
+
+async def test_a_lease_given_while_no_worker_lives_ends_as_lost() -> None:
+    async with running() as (executor, sink):
+        (pid,) = executor.worker_pids()
+        os.kill(pid, signal.SIGKILL)
+        await sink.wait_for(WorkerLost)
+        executor.run(LeaseId(5), work(), shard(), ())
+        lost = await sink.wait_for(WorkerLost, 2)
+        assert lost == WorkerLost(0, (LeaseId(5),))
+
+
+@pytest.mark.parametrize("bucket", ["bad-target"])
+async def test_a_bucket_that_is_not_there_fails_the_shard_decisively(bucket: str) -> None:
+    async with running() as (executor, sink):
+        executor.run(LeaseId(1), work(destination=bucket), shard(), ())
+        failed = await sink.wait_for(ENDING)
+        assert isinstance(failed, ShardFailed)
+        assert (failed.decisive, failed.failure.code) == (True, "TRF.0058")

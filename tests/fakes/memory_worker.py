@@ -1,0 +1,39 @@
+"""A worker process on stores in memory: the real worker and protocol, no cloud. Buckets named `bad-...` do not exist."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+
+from omsd.domain.model import Credentials, Location
+from omsd.drivers.memory import MemoryStore
+from omsd.engine.settings import EngineSettings
+from omsd.executors.protocol import Configure, worker_channel
+from omsd.executors.worker import Worker
+from omsd.ports.objectstore import PutOptions
+
+
+async def main() -> None:
+    stores: dict[str, MemoryStore] = {}
+
+    def open_store(location: Location, credentials: Credentials) -> MemoryStore:
+        store = stores.setdefault(location.bucket, MemoryStore())
+        if location.bucket.startswith("bad-"):
+            store.drop_bucket()
+        return store
+
+    channel = await worker_channel(socket.socket(fileno=int(sys.argv[1])))
+    configured = await channel.receive()
+    assert isinstance(configured, Configure)
+    source = stores.setdefault("full", MemoryStore())
+    for number in range(int(configured.settings or b"100")):
+        await source.put(f"{number:06}", b"x" * 100, 100, PutOptions())
+    await Worker(channel, EngineSettings(batch_objects=50, report_interval_s=0.02), open_store).run(
+        lambda: os._exit(0)
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
