@@ -1,0 +1,162 @@
+"""What callers may ask of migration tasks: validated here, decided by the ledger, answered after its commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+
+import xxhash
+
+from omsd.domain import task_machine
+from omsd.domain.errors import Refusal, RequestError
+from omsd.domain.model import Task, TaskCredentials, TaskId, TaskState
+from omsd.ports.clock import Clock
+from omsd.ports.taskstore import TaskQuery, TaskStore
+from omsd.service import requests
+from omsd.service.calls import ChangeTask, ChangeTasks, CreateTask
+from omsd.service.channel import EventChannel
+from omsd.service.ledger import same_request, unknown_task
+from omsd.service.live import LiveBoard
+from omsd.service.probing import EndsProbe
+from omsd.service.validation import (
+    ValidatedTask,
+    ValidationPolicy,
+    validate_bandwidth,
+    validate_batch,
+    validate_create,
+    validate_list,
+    validate_request_id,
+    validate_start,
+)
+from omsd.service.views import TaskPage, TaskView
+
+WATCH_INTERVAL_S = 0.5
+_WATCH_ENDS = frozenset({TaskState.SUCCEEDED, TaskState.FAILED})
+
+
+class TaskService:
+    """Migration tasks of all projects; a task is seen by its own project only. Every call raises RequestError if it is refused."""
+
+    def __init__(
+        self,
+        store: TaskStore,
+        channel: EventChannel,
+        board: LiveBoard,
+        ends: EndsProbe,
+        clock: Clock,
+        policy: ValidationPolicy,
+    ) -> None:
+        self._store = store
+        self._channel = channel
+        self._board = board
+        self._ends = ends
+        self._clock = clock
+        self._policy = policy
+
+    async def create(self, project_id: str, request: requests.CreateTask) -> Task:
+        """The task waits for its slot; a repeat with the same request_id returns the same task. Source: API reference 5.2.3."""
+        request_id = validate_request_id(request.request_id)
+        valid = validate_create(request, self._policy)
+        fingerprint = fingerprint_of(valid)
+        if request_id:
+            earlier = await self._store.find_request(project_id, request_id)
+            if earlier is not None:
+                return same_request(earlier, fingerprint)
+        await self._ends.check(valid.spec, valid.credentials)
+        wish = CreateTask(
+            project_id, valid.spec, valid.credentials, valid.priority, valid.windows, request_id, fingerprint
+        )
+        task = await self._channel.call(wish)
+        if task is None:
+            raise TypeError("a creation was answered without a task")
+        return task
+
+    async def get(self, project_id: str, task_id: int) -> TaskView:
+        """The task with live counters. Raises OMS.0054 if the project has no such task."""
+        view = await self._find(project_id, TaskId(task_id))
+        if view is None:
+            raise unknown_task(task_id)
+        return view
+
+    async def list(self, project_id: str, request: requests.ListTasks) -> TaskPage:
+        """A page of the project's tasks, newest first."""
+        valid = validate_list(request)
+        state = None
+        if valid.status is not None:
+            state = next((each for each in TaskState if each == valid.status), None)
+        # No task belongs to a group, and no task is in a state that does not exist.
+        if valid.group_id or (valid.status is not None and state is None):
+            return TaskPage((), 0)
+        query = TaskQuery(project_id, valid.offset, valid.limit, state, valid.name_part)
+        tasks, count = await self._store.list_tasks(query)
+        return TaskPage(tuple(self._board.view(task) for task in tasks), count)
+
+    async def start(self, project_id: str, task_id: int, request: requests.StartTask) -> None:
+        """A paused or failed task waits for its slot again, with these keys. Source: API reference 5.2.5."""
+        spec = (await self.get(project_id, task_id)).task.spec
+        valid = validate_start(request, spec)
+        await self._change(project_id, task_id, task_machine.Start(valid.failed_only), valid.credentials)
+
+    async def stop(self, project_id: str, task_id: int) -> None:
+        """The task is paused, or pausing until what is under way has ended."""
+        await self._change(project_id, task_id, task_machine.Stop())
+
+    async def delete(self, project_id: str, task_id: int) -> None:
+        """The task is gone; what it migrated stays."""
+        await self._change(project_id, task_id, task_machine.Delete())
+
+    async def update_bandwidth(
+        self, project_id: str, task_id: int, rules: tuple[requests.BandwidthRule, ...]
+    ) -> None:
+        """These rules replace all others, at once."""
+        await self._change(project_id, task_id, task_machine.UpdateBandwidth(validate_bandwidth(rules)))
+
+    async def batch_update(self, project_id: str, request: requests.BatchUpdateTasks) -> None:
+        """All tasks have the new bandwidth and priority, or none has. Source: API reference 5.2.8."""
+        valid = validate_batch(request)
+        if valid.group_id:
+            raise RequestError(
+                "OMS.1009",
+                f"group_id: the project has no task group {valid.group_id}",
+                refusal=Refusal.NOT_FOUND,
+            )
+        await self._channel.call(ChangeTasks(project_id, valid.task_ids, valid.windows, valid.priority))
+
+    async def watch(self, project_id: str, task_id: int) -> AsyncIterator[TaskView]:
+        """The task now, then after changes, at most every WATCH_INTERVAL_S; ends when it has succeeded, failed or been deleted."""
+        with self._board.subscribe(TaskId(task_id)) as changed:
+            view: TaskView | None = await self.get(project_id, task_id)
+            while view is not None:
+                yield view
+                if view.task.state in _WATCH_ENDS:
+                    return
+                await self._clock.sleep(WATCH_INTERVAL_S)
+                await changed.wait()
+                changed.clear()
+                view = await self._find(project_id, TaskId(task_id))
+
+    async def _find(self, project_id: str, task_id: TaskId) -> TaskView | None:
+        task = self._board.task(task_id) or await self._store.get_task(task_id)
+        if task is None or task.project_id != project_id:
+            return None
+        return self._board.view(task)
+
+    async def _change(
+        self,
+        project_id: str,
+        task_id: int,
+        event: task_machine.Call,
+        credentials: TaskCredentials | None = None,
+    ) -> None:
+        await self._channel.call(ChangeTask(project_id, TaskId(task_id), event, credentials))
+
+
+def fingerprint_of(task: ValidatedTask) -> str:
+    """Equal for requests that ask for the same thing, however it was written; secrets and request_id play no part."""
+    wanted = {
+        "spec": asdict(task.spec),
+        "priority": task.priority,
+        "windows": [asdict(w) for w in task.windows],
+    }
+    return xxhash.xxh3_128_hexdigest(json.dumps(wanted, sort_keys=True).encode())

@@ -1,0 +1,203 @@
+"""An executor in memory: a source of objects, and shards that go on when the test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from omsd.domain.errors import Failure, Side
+from omsd.domain.events import (
+    ShardBatch,
+    ShardDone,
+    ShardFailed,
+    ShardReleased,
+    UploadClosed,
+    UploadOpened,
+    WorkerLost,
+)
+from omsd.domain.model import (
+    Checkpoint,
+    Counters,
+    LeaseId,
+    OpenUpload,
+    Outcome,
+    OutcomeKind,
+    Shard,
+    ShardKind,
+    TaskId,
+    TaskWork,
+)
+from omsd.ports.eventsink import EventSink
+
+
+@dataclass(frozen=True, slots=True)
+class FakeProbe:
+    side: Side | None = None
+    failure: Failure | None = None
+
+
+@dataclass(slots=True)
+class World:
+    """What outlives a daemon: objects at the source, objects written to the destination, uploads open there."""
+
+    sizes: dict[str, int]
+    broken: dict[str, str] = field(default_factory=dict)  # key -> TRF code
+    skipped: set[str] = field(default_factory=set)
+    written: dict[str, int] = field(default_factory=dict)  # key -> how often
+    uploads: set[OpenUpload] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class RunningShard:
+    lease_id: LeaseId
+    work: TaskWork
+    shard: Shard
+    left: list[str]
+    checkpoint: Checkpoint
+    told: str = ""  # "drain" or "cut"
+
+
+class FakeExecutor:
+    """Nothing happens by itself: the test drives each lease."""
+
+    def __init__(self, world: World, *, slots: int = 2) -> None:
+        self.world = world
+        self.slots = slots
+        self.running: dict[LeaseId, RunningShard] = {}
+        self.run_log: list[tuple[TaskId, Shard]] = []
+        self.stale_log: list[tuple[OpenUpload, ...]] = []
+        self.budgets: dict[TaskId, int | None] = {}
+        self.forgotten: list[TaskId] = []
+        self.probes: list[TaskWork] = []
+        self.probe_answers: list[FakeProbe | Exception] = []
+        self._sink: EventSink | None = None
+
+    @property
+    def sink(self) -> EventSink:
+        assert self._sink is not None
+        return self._sink
+
+    async def start(self, sink: EventSink) -> None:
+        self._sink = sink
+
+    async def stop(self, *, grace_s: float) -> None:
+        for lease_id in list(self.running):
+            await self.release(lease_id)
+
+    def free_slots(self) -> int:
+        return self.slots - len(self.running)
+
+    def worker_count(self) -> int:
+        return 1
+
+    def run(
+        self, lease_id: LeaseId, work: TaskWork, shard: Shard, stale_uploads: Sequence[OpenUpload]
+    ) -> None:
+        assert lease_id not in self.running
+        assert self.free_slots() > 0
+        twins = [other.shard.shard_id for other in self.running.values()]
+        assert shard.shard_id not in twins, "one shard runs twice at the same time"
+        self.running[lease_id] = RunningShard(lease_id, work, shard, self._left(shard), shard.checkpoint)
+        self.run_log.append((work.task_id, shard))
+        self.stale_log.append(tuple(stale_uploads))
+
+    def drain(self, lease_id: LeaseId) -> None:
+        if lease_id in self.running:
+            self.running[lease_id].told = self.running[lease_id].told or "drain"
+
+    def cut(self, lease_id: LeaseId) -> None:
+        if lease_id in self.running:
+            self.running[lease_id].told = "cut"
+
+    def forget(self, task_id: TaskId) -> None:
+        assert all(run.work.task_id != task_id for run in self.running.values())
+        self.forgotten.append(task_id)
+
+    def set_budget(self, task_id: TaskId, limit_bytes_per_s: int | None) -> None:
+        self.budgets[task_id] = limit_bytes_per_s
+
+    async def probe(self, work: TaskWork, *, deadline_s: float) -> FakeProbe:
+        self.probes.append(work)
+        answer = self.probe_answers.pop(0) if self.probe_answers else FakeProbe()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def leases_of(self, task_id: TaskId) -> list[LeaseId]:
+        return [lease for lease, run in self.running.items() if run.work.task_id == task_id]
+
+    async def work(self, lease_id: LeaseId, objects_num: int = 1, *, report: bool = True) -> None:
+        """The next objects are migrated, and reported in one batch (or not: then the report is lost with the worker)."""
+        run = self.running[lease_id]
+        keys, rest = run.left[:objects_num], run.left[objects_num:]
+        outcomes = tuple(self._outcome(key) for key in keys)
+        if not report:
+            return
+        run.left = rest
+        if not keys:
+            return
+        run.checkpoint = replace(run.checkpoint, after=keys[-1])
+        if run.shard.kind is ShardKind.KEYS:
+            run.checkpoint = Checkpoint(position=len(run.shard.keys) - len(rest))
+        await self.sink.emit(ShardBatch(lease_id, outcomes, _sum(outcomes), run.checkpoint))
+
+    async def finish(self, lease_id: LeaseId) -> None:
+        await self.work(lease_id, len(self.running[lease_id].left))
+        del self.running[lease_id]
+        await self.sink.emit(ShardDone(lease_id))
+
+    async def release(self, lease_id: LeaseId) -> None:
+        del self.running[lease_id]
+        await self.sink.emit(ShardReleased(lease_id))
+
+    async def fail(self, lease_id: LeaseId, failure: Failure, *, decisive: bool) -> None:
+        del self.running[lease_id]
+        await self.sink.emit(ShardFailed(lease_id, failure, decisive))
+
+    async def lose(self, *lease_ids: LeaseId) -> None:
+        for lease_id in lease_ids:
+            del self.running[lease_id]
+        await self.sink.emit(WorkerLost(1, lease_ids))
+
+    async def open_upload(self, lease_id: LeaseId, upload: OpenUpload) -> None:
+        self.world.uploads.add(upload)
+        await self.sink.emit(UploadOpened(lease_id, upload))
+
+    async def close_upload(self, lease_id: LeaseId, upload: OpenUpload) -> None:
+        self.world.uploads.discard(upload)
+        await self.sink.emit(UploadClosed(lease_id, upload))
+
+    def _left(self, shard: Shard) -> list[str]:
+        if shard.kind is ShardKind.KEYS:
+            return list(shard.keys[shard.checkpoint.position :])
+        after = max(shard.after, shard.checkpoint.after)
+        return [key for key in sorted(self.world.sizes) if key.startswith(shard.prefix) and key > after]
+
+    def _outcome(self, key: str) -> Outcome:
+        size = self.world.sizes[key]
+        if key in self.world.broken:
+            code = self.world.broken[key]
+            return Outcome(key, size, OutcomeKind.FAILED, error_code=code, reason="no permission")
+        if key in self.world.skipped:
+            return Outcome(key, size, OutcomeKind.SKIPPED, reason="is there")
+        self.world.written[key] = self.world.written.get(key, 0) + 1
+        return Outcome(key, size, OutcomeKind.SUCCESS)
+
+
+def _sum(outcomes: Sequence[Outcome]) -> Counters:
+    total = Counters()
+    for outcome in outcomes:
+        size = outcome.size_bytes
+        total = total.plus(
+            Counters(
+                listed_num=1,
+                listed_size_bytes=size,
+                successful_num=int(outcome.kind is OutcomeKind.SUCCESS),
+                skipped_num=int(outcome.kind is OutcomeKind.SKIPPED),
+                failed_num=int(outcome.kind is OutcomeKind.FAILED),
+                successful_size_bytes=size * (outcome.kind is OutcomeKind.SUCCESS),
+                skipped_size_bytes=size * (outcome.kind is OutcomeKind.SKIPPED),
+                failed_size_bytes=size * (outcome.kind is OutcomeKind.FAILED),
+            )
+        )
+    return total
