@@ -1,0 +1,143 @@
+"""Reads the head of one answer, and chunked bodies, out of received bytes. httptools does the parsing; bounds are ours."""
+
+from __future__ import annotations
+
+import httptools
+
+from omsd.wire.errors import WireError, WireErrorKind
+from omsd.wire.message import Head
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 256
+
+_END = b"\r\n\r\n"
+
+
+class _StopParsingError(Exception):
+    """Raised inside a parser callback to end the parsing; the reason is kept beside it."""
+
+
+class AnswerParser:
+    """One answer: first its head through read_head(), then, if it is chunked, its body through read_chunked().
+
+    Other bodies are counted by the connection and never come here: a parser callback per chunk costs a copy of each.
+    """
+
+    __slots__ = (
+        "_count",
+        "_idle_bytes",
+        "_parser",
+        "_pieces",
+        "_seen",
+        "_tail",
+        "_too_large",
+        "complete",
+        "head",
+        "leftover",
+    )
+
+    def __init__(self) -> None:
+        self.head: Head | None = None
+        self.complete = False  # a chunked body is whole
+        self.leftover = False  # bytes came behind its end
+        self._parser = httptools.HttpResponseParser(self)
+        self._seen: dict[str, str] = {}
+        self._pieces: list[bytes] = []
+        self._count = 0
+        self._idle_bytes = 0
+        self._tail = b""
+        self._too_large = False
+
+    @property
+    def version(self) -> str:
+        """1.1 or 1.0, once the head is there."""
+        return str(self._parser.get_http_version())
+
+    def read_head(self, data: bytes) -> bytes | None:
+        """The bytes behind the head once it is whole (self.head is set), else None.
+
+        Raises WireError PROTOCOL or HEADERS_TOO_LARGE.
+        """
+        seen = len(self._tail)
+        window = self._tail + data if seen else data
+        end = window.find(_END)
+        stop = end + len(_END) - seen if end >= 0 else len(data)
+        self._count_idle(stop)
+        # What stands before the blank line cannot hold body bytes, so the parser gets exactly the head, and garbage is
+        # refused as soon as it comes.
+        self._parse(data if stop == len(data) else data[:stop])
+        if self.head is not None:
+            self._idle_bytes = 0
+            return data[stop:]
+        if end >= 0:
+            raise WireError(WireErrorKind.PROTOCOL, "a blank line where a head was due", answered=True)
+        self._tail = window[-(len(_END) - 1) :]
+        return None
+
+    def read_chunked(self, data: bytes) -> bytes:
+        """The body bytes in data; self.complete once the body is whole.
+
+        Raises WireError PROTOCOL, or HEADERS_TOO_LARGE for endless chunk extensions or trailers.
+        """
+        self._parse(data)
+        pieces = self._pieces
+        if not pieces:
+            self._count_idle(len(data))
+            return b""
+        self._idle_bytes = 0
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return body
+
+    def on_message_begin(self) -> None:
+        """A second message in one answer is not ours."""
+        if self.complete:
+            raise _StopParsingError
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header of the head; those of a trailer are only counted."""
+        self._count += 1
+        if self._count > MAX_HEADERS:
+            self._too_large = True
+            raise _StopParsingError
+        if self.head is not None:
+            return
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        seen = self._seen
+        seen[key] = f"{seen[key]}, {text}" if key in seen else text
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self.head = Head(int(self._parser.get_status_code()), self._seen)
+
+    def on_body(self, chunk: bytes) -> None:
+        """Bytes of a chunked body; delivered after the parser has returned, so that no sink runs inside it."""
+        self._pieces.append(chunk)
+
+    def on_message_complete(self) -> None:
+        """The chunked body is whole; also called for heads without a body."""
+        self.complete = True
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if self._too_large:
+                raise _too_large() from error
+            if not self.complete:
+                raise WireError(WireErrorKind.PROTOCOL, f"not HTTP: {error}", answered=True) from error
+            self.leftover = True
+
+    def _count_idle(self, size_bytes: int) -> None:
+        self._idle_bytes += size_bytes
+        if self._idle_bytes > MAX_HEAD_BYTES:
+            raise _too_large()
+
+
+def _too_large() -> WireError:
+    return WireError(
+        WireErrorKind.HEADERS_TOO_LARGE,
+        f"a head or trailer over {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} lines",
+        answered=True,
+    )
