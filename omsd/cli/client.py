@@ -1,0 +1,208 @@
+"""The gRPC client behind every omsctl command; also used by the demo. Errors come as CallError, ready to be shown."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+from grpc import aio
+
+from omsd.domain.errors import OmsdError, Violation
+from omsd.pb.v1 import service_pb2_grpc, task_pb2, types_pb2
+
+if TYPE_CHECKING:
+    from omsd.pb.v1.service_pb2_grpc import MigrationTaskServiceAsyncStub
+
+    _Watch = aio.UnaryStreamCall[task_pb2.WatchTaskRequest, task_pb2.WatchTaskResponse]
+
+Answer = TypeVar("Answer")
+
+MIB = 1024 * 1024
+RECONNECT_INTERVAL_S = 0.3
+_OPTIONS = (
+    # A page of 100 tasks with 500 keys each.
+    ("grpc.max_receive_message_length", 256 * MIB),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # The next attempt after a refused connection comes within a second, not within minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+_UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+class CallError(OmsdError):
+    """A call that did not succeed. `code` is the OMS code, "" if the answer did not come from omsd."""
+
+    def __init__(
+        self, status: grpc.StatusCode, message: str, *, code: str = "", violations: tuple[Violation, ...] = ()
+    ) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+        self.violations = violations
+
+    @property
+    def unreachable(self) -> bool:
+        """No omsd answered."""
+        return not self.code and self.status in _UNREACHABLE
+
+    @property
+    def not_found(self) -> bool:
+        """The task does not exist in this project."""
+        return self.status is grpc.StatusCode.NOT_FOUND or self.code == "OMS.0054"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where the server is. target: host:port or unix:/path. ca_file: speak TLS and trust these certificates."""
+
+    target: str = "127.0.0.1:7070"
+    ca_file: Path | None = None
+
+
+class TaskClient:
+    """Calls of one project on one server, to be used in `async with`. Every call raises CallError."""
+
+    def __init__(self, server: ServerAddress, project_id: str, *, timeout_s: float = 30.0) -> None:
+        self._address = server
+        self._project_id = project_id
+        self._timeout_s = timeout_s
+        if server.ca_file is None:
+            self._channel = aio.insecure_channel(server.target, options=_OPTIONS)
+        else:
+            credentials = grpc.ssl_channel_credentials(server.ca_file.read_bytes())
+            self._channel = aio.secure_channel(server.target, credentials, options=_OPTIONS)
+        self._stub: MigrationTaskServiceAsyncStub = service_pb2_grpc.MigrationTaskServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._channel.close(None)
+
+    async def create(self, request: task_pb2.CreateTaskRequest) -> task_pb2.CreateTaskResponse:
+        """Create and start a task; the project of the client is filled in."""
+        request.project_id = self._project_id
+        return await self._call(self._stub.CreateTask(request, timeout=self._timeout_s))
+
+    async def get(self, task_id: int) -> task_pb2.Task:
+        """The task now."""
+        request = task_pb2.GetTaskRequest(project_id=self._project_id, task_id=task_id)
+        return await self._call(self._stub.GetTask(request, timeout=self._timeout_s))
+
+    async def list(self, request: task_pb2.ListTasksRequest) -> task_pb2.ListTasksResponse:
+        """A page of tasks, newest first."""
+        request.project_id = self._project_id
+        return await self._call(self._stub.ListTasks(request, timeout=self._timeout_s))
+
+    async def start(self, request: task_pb2.StartTaskRequest) -> None:
+        """Start a paused or failed task."""
+        request.project_id = self._project_id
+        await self._call(self._stub.StartTask(request, timeout=self._timeout_s))
+
+    async def stop(self, task_id: int) -> None:
+        """Pause a task."""
+        request = task_pb2.StopTaskRequest(project_id=self._project_id, task_id=task_id)
+        await self._call(self._stub.StopTask(request, timeout=self._timeout_s))
+
+    async def delete(self, task_id: int) -> None:
+        """Delete a task that does not run."""
+        request = task_pb2.DeleteTaskRequest(project_id=self._project_id, task_id=task_id)
+        await self._call(self._stub.DeleteTask(request, timeout=self._timeout_s))
+
+    async def limit(self, task_id: int, windows: Sequence[types_pb2.BandwidthPolicy]) -> None:
+        """Replace the bandwidth windows of a task; none = no limit."""
+        request = task_pb2.UpdateBandwidthPolicyRequest(
+            project_id=self._project_id, task_id=task_id, bandwidth_policy=windows
+        )
+        await self._call(self._stub.UpdateBandwidthPolicy(request, timeout=self._timeout_s))
+
+    async def set_priority(self, task_ids: Sequence[int], priority: types_pb2.TaskPriority.ValueType) -> None:
+        """Change the priority of tasks, all or none."""
+        request = task_pb2.BatchUpdateTasksRequest(
+            project_id=self._project_id, ids=task_ids, task_priority=priority
+        )
+        await self._call(self._stub.BatchUpdateTasks(request, timeout=self._timeout_s))
+
+    async def watch(self, task_id: int) -> AsyncIterator[task_pb2.Task]:
+        """The task now and after each change, until it has ended or is deleted.
+
+        A server that goes away in mid watch is waited for, as long as one call may take; then CallError is raised.
+        """
+        gone_since: float | None = None
+        seen = False
+        while True:
+            stream = self._stub.WatchTask(
+                task_pb2.WatchTaskRequest(project_id=self._project_id, task_id=task_id)
+            )
+            try:
+                answer = await self._first(stream)
+                while answer is not None:
+                    seen, gone_since = True, None
+                    yield answer.task
+                    answer = await self._call(_next(stream))
+            except CallError as error:
+                now = time.monotonic()
+                gone_since = gone_since or now
+                if not seen or error.status not in _UNREACHABLE or now - gone_since > self._timeout_s:
+                    raise
+                await asyncio.sleep(RECONNECT_INTERVAL_S)
+            else:
+                return
+            finally:
+                stream.cancel()
+
+    async def _first(self, stream: _Watch) -> task_pb2.WatchTaskResponse | None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._call(_next(stream))
+        except TimeoutError as error:
+            raise CallError(grpc.StatusCode.DEADLINE_EXCEEDED, _late(self._address.target)) from error
+
+    async def _call(self, call: Awaitable[Answer]) -> Answer:
+        try:
+            return await call
+        except aio.AioRpcError as error:
+            raise _call_error(error, self._address.target) from error
+
+
+async def _next(stream: _Watch) -> task_pb2.WatchTaskResponse | None:
+    answer = await stream.read()
+    return answer if isinstance(answer, task_pb2.WatchTaskResponse) else None
+
+
+def _late(target: str) -> str:
+    return f"omsd at {target} did not answer in time (--timeout)"
+
+
+def _call_error(error: aio.AioRpcError, target: str) -> CallError:
+    code, violations = "", []
+    for detail in _status_of(error).details:
+        info, wrong = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if detail.Unpack(info):
+            code = info.reason
+        elif detail.Unpack(wrong):
+            violations += [Violation(entry.field, entry.description) for entry in wrong.field_violations]
+    message = error.details() or error.code().name
+    if not code and error.code() is grpc.StatusCode.UNAVAILABLE:
+        message = f"no omsd answers at {target}: is `omsd serve` running there? ({message})"
+    if not code and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        message = _late(target)
+    return CallError(error.code(), message, code=code, violations=tuple(violations))
+
+
+def _status_of(error: aio.AioRpcError) -> status_pb2.Status:
+    metadata: Any = error.trailing_metadata()
+    for key, value in metadata or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            return status_pb2.Status.FromString(value)
+    return status_pb2.Status()

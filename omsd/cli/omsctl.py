@@ -1,0 +1,41 @@
+"""`omsctl`: the client of the daemon. It speaks gRPC and knows nothing else of it."""
+
+from __future__ import annotations
+
+import typer
+
+from omsd import __version__
+from omsd.cli import task
+
+HELP = """Order and watch migrations of an omsd server.
+
+\b
+Exit codes:
+  0    done
+  1    the task that was watched failed
+  2    wrong usage of the command line
+  3    the server cannot be reached
+  4    the server refused: bad request, wrong state, quota
+  5    there is no such task
+  130  interrupted with Ctrl-C (a task that was watched goes on)
+"""
+
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(task.app, name="task")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"omsctl {__version__}")
+
+
+def run() -> None:
+    """The console script."""
+    app()

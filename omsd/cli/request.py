@@ -1,0 +1,116 @@
+"""From words of the command line to messages: locations, windows, points in time, keys of both ends."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from omsd.cli.session import UsageError, secret_from
+from omsd.pb.v1 import task_pb2, types_pb2
+
+_WINDOW = re.compile(r"(\d\d:\d\d)-(\d\d:\d\d)=(\d+(?:\.\d+)?)\s*([kKmMgG]i?)?[bB]?(?:/s)?")
+_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """AK, SK and security token of one end."""
+
+    access_key: str
+    secret_key: str
+    security_token: str
+
+
+def keys_from_environment(side: str) -> Keys:
+    """Keys of SRC or DST: OMSCTL_<side>_AK, _SK, _TOKEN, else those of AWS_*, else a hidden prompt.
+
+    A token is only taken from where the access key came from: keys and tokens of two accounts never mix.
+    """
+    own = bool(os.environ.get(f"OMSCTL_{side}_AK"))
+    shared = not own and bool(os.environ.get("AWS_ACCESS_KEY_ID"))
+    end = "source" if side == "SRC" else "destination"
+    access_key = secret_from((f"OMSCTL_{side}_AK", "AWS_ACCESS_KEY_ID"), f"{end} access key (AK)")
+    secret_names = ("AWS_SECRET_ACCESS_KEY",) if shared else (f"OMSCTL_{side}_SK",)
+    secret_key = secret_from(secret_names, f"{end} secret key (SK)")
+    token = os.environ.get("AWS_SESSION_TOKEN" if shared else f"OMSCTL_{side}_TOKEN", "")
+    return Keys(access_key, secret_key, token)
+
+
+def split_location(text: str) -> tuple[str, str]:
+    """Bucket and prefix of s3://bucket/prefix. Raises UsageError if it is not one."""
+    bucket, _, prefix = text.removeprefix("s3://").partition("/")
+    if not text.startswith("s3://") or not bucket:
+        raise UsageError(f"{text!r} is not a location: write s3://bucket or s3://bucket/prefix")
+    return bucket, prefix
+
+
+def windows_from(texts: Sequence[str]) -> list[types_pb2.BandwidthPolicy]:
+    """`08:00-18:00=20MB` as a bandwidth window. Raises UsageError if one cannot be read."""
+    windows = []
+    for text in texts:
+        found = _WINDOW.fullmatch(text.strip())
+        if found is None:
+            raise UsageError(f"--window {text!r}: write hh:mm-hh:mm=RATE, like 08:00-18:00=20MB (per second)")
+        start, end, number, unit = found.groups(default="")
+        rate = round(float(number) * _FACTORS[unit.lower()])
+        windows.append(types_pb2.BandwidthPolicy(start=start, end=end, max_bandwidth=rate))
+    return windows
+
+
+def seconds_from(text: str) -> int:
+    """Unix seconds, or an ISO date or time (local unless it has an offset). Raises UsageError otherwise."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        return int(datetime.fromisoformat(text).timestamp())
+    except ValueError as error:
+        raise UsageError(
+            f"--since {text!r}: write Unix seconds or a time like 2026-01-31T12:00:00"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One end as the command line names it; None = the server's default."""
+
+    location: str
+    cloud_type: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
+    app_id: str | None = None
+
+
+def source_node(node: Node, names: Sequence[str], keys: Keys) -> task_pb2.SrcNodeReq:
+    """The source. names: object names instead of the location's prefix."""
+    bucket, prefix = split_location(node.location)
+    if names and prefix:
+        raise UsageError(f"with --key write the source as s3://{bucket} and each key in full")
+    message = task_pb2.SrcNodeReq(bucket=bucket, object_key=names or [prefix])
+    _fill(message, node, keys)
+    if node.app_id is not None:
+        message.app_id = node.app_id
+    return message
+
+
+def destination_node(node: Node, keys: Keys) -> task_pb2.DstNodeReq:
+    """The destination; the location's prefix goes in front of each key."""
+    bucket, prefix = split_location(node.location)
+    message = task_pb2.DstNodeReq(bucket=bucket)
+    if prefix:
+        message.save_prefix = prefix
+    _fill(message, node, keys)
+    return message
+
+
+def _fill(message: Any, node: Node, keys: Keys) -> None:
+    message.ak, message.sk = keys.access_key, keys.secret_key
+    if keys.security_token:
+        message.security_token = keys.security_token
+    for name in ("cloud_type", "region", "endpoint"):
+        value = getattr(node, name)
+        if value is not None:
+            setattr(message, name, value)

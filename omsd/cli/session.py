@@ -1,0 +1,171 @@
+"""What all omsctl commands share: the options that say which server and how to answer, and how errors end."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from omsd.cli.client import CallError, TaskClient
+
+Result = TypeVar("Result")
+
+
+class Exit(IntEnum):
+    """Exit codes of omsctl; documented in its help."""
+
+    OK = 0
+    TASK_FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    REFUSED = 4
+    NOT_FOUND = 5
+    INTERRUPTED = 130
+
+
+class Output(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+
+
+class UsageError(Exception):
+    """The command line or the environment cannot be used; the message says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Where a command goes and how it answers. ca_file: speak TLS."""
+
+    server: str
+    project: str
+    output: Output
+    timeout_s: float
+    ca_file: Path | None = None
+
+    def client(self) -> TaskClient:
+        """A client for `async with`."""
+        # grpc takes 100 ms to load; --help does without.
+        from omsd.cli.client import ServerAddress, TaskClient  # noqa: PLC0415
+
+        try:
+            address = ServerAddress(self.server, self.ca_file)
+            return TaskClient(address, self.project, timeout_s=self.timeout_s)
+        except OSError as error:
+            raise UsageError(f"--ca-file {self.ca_file}: {error.strerror}") from error
+
+    def console(self) -> Console:
+        """Where progress and tables go."""
+        from rich.console import Console  # noqa: PLC0415
+
+        return Console(highlight=False)
+
+    def say(self, text: str, **fields: object) -> None:
+        """The result of a command: the text, or the fields as one JSON object."""
+        sys.stdout.write(json.dumps(fields) + "\n" if self.output is Output.JSON else text + "\n")
+
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A table as wide as its cells, so that it can be cut and searched."""
+        lines = [tuple(headers), *(tuple(row) for row in rows)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+_SERVER = typer.Option(envvar="OMSCTL_SERVER", help="host:port or unix:/path of the server.")
+_PROJECT = typer.Option(envvar="OMSCTL_PROJECT", help="The project the tasks belong to.")
+_OUTPUT = typer.Option("--output", "-o", help="How the answer is written.")
+_TIMEOUT = typer.Option(min=0.1, help="Seconds a call may take.")
+_CA_FILE = typer.Option(
+    envvar="OMSCTL_CA_FILE", help="Speak TLS and trust the certificates in this PEM file."
+)
+
+_OPTIONS = (
+    ("server", Annotated[str, _SERVER], "127.0.0.1:7070"),
+    ("project", Annotated[str, _PROJECT], "default"),
+    ("output", Annotated[Output, _OUTPUT], Output.TABLE),
+    ("timeout", Annotated[float, _TIMEOUT], 30.0),
+    ("ca_file", Annotated[Path | None, _CA_FILE], None),
+)
+
+
+def command(function: Callable[..., Coroutine[Any, Any, Exit | None]]) -> Callable[..., None]:
+    """Make a typer command of `async def function(session, ...)`: the session's options are added, errors become exit codes."""
+    parameters = inspect.signature(function, eval_str=True).parameters
+    own = [parameter for name, parameter in parameters.items() if name != "session"]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for name, annotation, default in _OPTIONS
+    ]
+
+    @functools.wraps(function)
+    def run(**values: Any) -> None:
+        given = {name: values.pop(name) for name, _, _ in _OPTIONS}
+        session = Session(
+            given["server"], given["project"], given["output"], given["timeout"], given["ca_file"]
+        )
+        raise typer.Exit(int(run_async(function(session, **values))))
+
+    as_keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    run.__signature__ = inspect.Signature([*as_keywords, *added])  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}
+    return run
+
+
+def run_async(work: Coroutine[Any, Any, Exit | None]) -> Exit:
+    """Run a command to its exit code; what went wrong is on stderr, in lines without a traceback."""
+    try:
+        return asyncio.run(work) or Exit.OK
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except UsageError as error:
+        complain(str(error))
+        return Exit.USAGE
+    except Exception as error:
+        from omsd.cli.client import CallError  # noqa: PLC0415
+
+        if not isinstance(error, CallError):
+            raise
+        return _exit_of(error)
+
+
+def _exit_of(error: CallError) -> Exit:
+    if error.violations:
+        for violation in error.violations:
+            complain(f"{error.code} {violation.field}: {violation.description}")
+    else:
+        complain(f"{error.code} {error.message}".strip())
+    if error.unreachable:
+        return Exit.UNREACHABLE
+    return Exit.NOT_FOUND if error.not_found else Exit.REFUSED
+
+
+def complain(text: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"omsctl: {text}\n")
+
+
+def secret_from(names: Sequence[str], prompt: str) -> str:
+    """A secret of the environment, else of a hidden prompt. Raises UsageError where nobody can be asked."""
+    for name in names:
+        if os.environ.get(name):
+            return os.environ[name]
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{prompt} is missing: set {' or '.join(names)} (keys are never taken from arguments)"
+        )
+    answer: str = typer.prompt(prompt, hide_input=True, err=True)
+    return answer

@@ -1,0 +1,135 @@
+"""How tasks look on a screen and in JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.message import Message
+
+from omsd.pb.v1 import task_pb2, types_pb2
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def to_json(message: Message) -> dict[str, Any]:
+    """The message under its documented names: numbers as numbers, enumerations as words, unset messages as null."""
+    return {field.name: _json_value(message, field) for field in message.DESCRIPTOR.fields}
+
+
+def status_word(task: task_pb2.Task) -> str:
+    """`migrating`, `succeeded` and so on."""
+    return _enum_word(types_pb2.TaskStatus.DESCRIPTOR, task.status).lower()
+
+
+def size_text(size_bytes: float) -> str:
+    """1536 is `1.5 KiB`."""
+    unit = 0
+    while size_bytes >= 1024 and unit < len(_UNITS) - 1:
+        size_bytes /= 1024
+        unit += 1
+    return f"{size_bytes:.0f} B" if unit == 0 else f"{size_bytes:.1f} {_UNITS[unit]}"
+
+
+def duration_text(duration_ms: int) -> str:
+    """3723000 is `1h02m03s`."""
+    seconds = duration_ms // 1000
+    hours, minutes, seconds = seconds // 3600, seconds // 60 % 60, seconds % 60
+    if hours:
+        return f"{hours}h{minutes:02}m{seconds:02}s"
+    return f"{minutes}m{seconds:02}s" if minutes else f"{seconds}s"
+
+
+def source_text(task: task_pb2.Task) -> str:
+    """The source as it was written on the command line."""
+    prefix = task.src_node.object_key
+    only = prefix[0] if task.task_type == types_pb2.TASK_TYPE_PREFIX and len(prefix) == 1 else ""
+    return f"s3://{task.src_node.bucket}/{only}"
+
+
+def target_text(task: task_pb2.Task) -> str:
+    """The destination as it was written on the command line."""
+    return f"s3://{task.dst_node.bucket}/{task.dst_node.save_prefix}"
+
+
+def details(task: task_pb2.Task) -> list[tuple[str, str]]:
+    """Name and text of everything worth reading of one task."""
+    rows = [
+        ("id", str(task.id)),
+        ("name", task.name),
+        ("status", status_word(task)),
+        ("source", _place(source_text(task), task.src_node)),
+        ("destination", _place(target_text(task), task.dst_node)),
+        ("type", _enum_word(types_pb2.TaskType.DESCRIPTOR, task.task_type).lower()),
+        ("priority", _enum_word(types_pb2.TaskPriority.DESCRIPTOR, task.task_priority)),
+        ("overwrite", _enum_word(types_pb2.ObjectOverwriteMode.DESCRIPTOR, task.object_overwrite_mode)),
+        ("check", _enum_word(types_pb2.ConsistencyCheck.DESCRIPTOR, task.consistency_check).lower()),
+        ("started", _time_text(task.start_time)),
+        ("progress", progress_text(task)),
+        ("objects", objects_text(task)),
+        ("bytes", bytes_text(task)),
+        ("time", duration_text(task.total_time)),
+    ]
+    if task.description:
+        rows.insert(2, ("description", task.description))
+    rows += [
+        ("limit", f"{rule.start}-{rule.end} {size_text(rule.max_bandwidth)}/s")
+        for rule in task.bandwidth_policy
+    ]
+    if task.HasField("error_reason"):
+        rows.append(("error", f"{task.error_reason.error_code}: {task.error_reason.error_msg}"))
+    return rows
+
+
+def progress_text(task: task_pb2.Task) -> str:
+    """`52.2 %, 12.0 MiB/s, 3m10s left`."""
+    parts = [f"{task.progress * 100:.1f} %"]
+    if task.migrate_speed:
+        parts.append(f"{size_text(task.migrate_speed)}/s")
+    if task.left_time:
+        parts.append(f"{duration_text(task.left_time)} left")
+    return ", ".join(parts)
+
+
+def objects_text(task: task_pb2.Task) -> str:
+    """`90 of 100, 5 skipped, 1 failed`; a `+` while the source is still being listed."""
+    done = task.successful_num + task.skipped_num + task.failed_num
+    more = "" if task.is_query_over else "+"
+    text = f"{done} of {task.total_num}{more}"
+    if task.skipped_num:
+        text += f", {task.skipped_num} skipped"
+    return f"{text}, {task.failed_num} failed" if task.failed_num else text
+
+
+def bytes_text(task: task_pb2.Task) -> str:
+    """`1.0 GiB of 2.0 GiB`."""
+    more = "" if task.is_query_over else "+"
+    return f"{size_text(task.complete_size)} of {size_text(task.total_size)}{more}"
+
+
+def _place(url: str, node: task_pb2.SrcNodeResp | task_pb2.DstNodeResp) -> str:
+    return f"{url} ({', '.join(filter(None, (node.cloud_type, node.region, node.endpoint)))})"
+
+
+def _time_text(time_ms: int) -> str:
+    if not time_ms:
+        return "not yet"
+    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
+
+
+def _json_value(message: Message, field: Any) -> Any:
+    value = getattr(message, field.name)
+    if field.is_repeated:
+        return [to_json(item) if isinstance(item, Message) else item for item in value]
+    if field.has_presence and not message.HasField(field.name):
+        return None
+    if isinstance(value, Message):
+        return to_json(value)
+    return _enum_word(field.enum_type, value) if field.enum_type is not None else value
+
+
+def _enum_word(enum: Any, number: int) -> str:
+    """The value's name without its type; the number itself if a newer server sent one that is not known here."""
+    known = enum.values_by_number.get(number)
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return known.name.removeprefix(prefix) if known is not None else str(number)
