@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """max_attempts: all sends of one request. base_s doubles per attempt up to cap_s; retry_after_cap_s bounds
-    what a service may ask for."""
+    """How often and how patiently.
+
+    max_attempts: all sends of one request. base_s doubles per attempt up to cap_s. retry_after_cap_s: the most a
+    service may ask for.
+    """
 
     max_attempts: int = 8
     base_s: float = 0.2

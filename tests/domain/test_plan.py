@@ -44,6 +44,9 @@ def test_parts_cover_each_byte_once_within_the_limits(
         assert 0 < part.size_bytes <= largest
         position += part.size_bytes
     assert position == size
+    clamped = min(max(wished, smallest), largest)
+    if clamped * count >= size > clamped:
+        assert parts[0].size_bytes == clamped
     assert all(part.size_bytes == parts[0].size_bytes >= smallest for part in parts[:-1])
 
 
