@@ -116,4 +116,4 @@ def _settings(
 
 def run() -> None:
     """The console script."""
-    app()
+    app(prog_name="omsd")

@@ -38,4 +38,4 @@ def version() -> None:
 
 def run() -> None:
     """The console script."""
-    app()
+    app(prog_name="omsctl")
