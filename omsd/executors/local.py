@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 import structlog
 
 from omsd.aio import shielded
-from omsd.domain.errors import Failure, Refusal, RequestError, Side
+from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.events import ShardEvent, WorkerLost
 from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
 from omsd.executors import protocol
 from omsd.ports.clock import Clock
 from omsd.ports.eventsink import EventSink
+from omsd.ports.executor import ProbeResult
 
 _log = structlog.get_logger(__name__)
 
@@ -28,14 +29,6 @@ _EXIT_DEADLINE_S = 5.0
 _CUT_DEADLINE_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class LocalProbeResult:
-    """side None: both ends can be used."""
-
-    side: Side | None
-    failure: Failure | None
-
-
 @dataclass(slots=True, eq=False)
 class _Worker:
     """One live worker process."""
@@ -45,7 +38,7 @@ class _Worker:
     channel: protocol.Channel[protocol.FromWorker]
     leases: dict[LeaseId, TaskId] = field(default_factory=dict)
     opened: dict[TaskId, TaskWork] = field(default_factory=dict)
-    probes: dict[int, asyncio.Future[LocalProbeResult]] = field(default_factory=dict)
+    probes: dict[int, asyncio.Future[ProbeResult]] = field(default_factory=dict)
     ready: bool = False
 
 
@@ -159,7 +152,7 @@ class LocalExecutor:
             if task_id in worker.opened:
                 worker.channel.send_now(protocol.SetBudget(task_id, self._share(task_id)))
 
-    async def probe(self, work: TaskWork, *, deadline_s: float) -> LocalProbeResult:
+    async def probe(self, work: TaskWork, *, deadline_s: float) -> ProbeResult:
         """Check both ends of a task in a worker. Raises RequestError BUSY if no worker answers in time."""
         try:
             async with asyncio.timeout(deadline_s):
@@ -170,7 +163,7 @@ class LocalExecutor:
                 )
                 self._next_id += 1
                 probe_id = self._next_id
-                answer: asyncio.Future[LocalProbeResult] = asyncio.get_running_loop().create_future()
+                answer: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
                 worker.probes[probe_id] = answer
                 try:
                     await worker.channel.send(protocol.Probe(probe_id, work))
@@ -237,7 +230,7 @@ class LocalExecutor:
             case protocol.Probed(probe_id, side, failure):
                 probe = worker.probes.get(probe_id)
                 if probe is not None and not probe.done():
-                    probe.set_result(LocalProbeResult(side, failure))
+                    probe.set_result(ProbeResult(side, failure))
             case protocol.Done(event) | protocol.Released(event) | protocol.Failed(event):
                 worker.leases.pop(event.lease_id, None)
                 await sink.emit(event)

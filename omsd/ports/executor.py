@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from omsd.domain.errors import Failure, Side
@@ -10,15 +11,19 @@ from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
 from omsd.ports.eventsink import EventSink
 
 
-class ProbeResult(Protocol):
-    """What a probe of a task's two ends found."""
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a probe of a task's two ends found. side None: both can be used."""
 
-    side: Side | None  # None: both ends can be used
+    side: Side | None
     failure: Failure | None
 
 
 class Executor(Protocol):
-    """Workers that run shards. A lease is one run of one shard; each ends with exactly one of ShardDone, ShardReleased, ShardFailed, or in a WorkerLost."""
+    """Workers that run shards.
+
+    A lease is one run of one shard; each ends with exactly one of ShardDone, ShardReleased, ShardFailed, or in a WorkerLost.
+    """
 
     async def serve(self, sink: EventSink) -> None:
         """Workers run and take work until stop(). Lost workers are replaced."""
@@ -32,7 +37,9 @@ class Executor(Protocol):
     def worker_count(self) -> int:
         """How many workers share a task's budget."""
 
-    def run(self, lease_id: LeaseId, work: TaskWork, shard: Shard, stale_uploads: Sequence[OpenUpload]) -> None:
+    def run(
+        self, lease_id: LeaseId, work: TaskWork, shard: Shard, stale_uploads: Sequence[OpenUpload]
+    ) -> None:
         """Start a shard on the least loaded worker. stale_uploads: uploads of earlier leases, aborted first."""
 
     def drain(self, lease_id: LeaseId) -> None:

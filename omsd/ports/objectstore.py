@@ -141,7 +141,10 @@ class ByteSource(Protocol):
 
 
 class Reading(ByteSource, Protocol):
-    """An open read. head is complete; no body byte is lost before start(). Close it in every case: what was not read costs its connection."""
+    """An open read. head is complete; no body byte is lost before start().
+
+    Close it in every case: what was not read costs its connection.
+    """
 
     head: ObjectHead
     size_bytes: int  # of this body (the range), -1 if unknown
@@ -154,7 +157,10 @@ class Reading(ByteSource, Protocol):
 
 
 class ObjectStore(Protocol):
-    """One bucket. Every call raises StoreError and nothing else; none retries, apart from a stale kept-alive connection. Cancellation leaves nothing behind."""
+    """One bucket. Every call raises StoreError and nothing else; none retries, apart from a stale kept-alive connection.
+
+    Cancellation leaves nothing behind.
+    """
 
     abilities: Abilities
 
@@ -162,7 +168,13 @@ class ObjectStore(Protocol):
         """Raise unless the bucket exists and the credentials may use it; cheap, changes nothing. Also learns about the service."""
 
     async def list_page(
-        self, prefix: str, *, after: str = "", marker: str | None = None, delimiter: str = "", limit: int = 1000
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        marker: str | None = None,
+        delimiter: str = "",
+        limit: int = 1000,
     ) -> ListPage:
         """The next page of keys that begin with prefix, in listing order.
 
@@ -182,7 +194,9 @@ class ObjectStore(Protocol):
         An empty object is read without a range.
         """
 
-    async def put(self, key: str, body: bytes | ByteSource, size_bytes: int, options: PutOptions) -> PutReceipt:
+    async def put(
+        self, key: str, body: bytes | ByteSource, size_bytes: int, options: PutOptions
+    ) -> PutReceipt:
         """The object exists with exactly size_bytes bytes; a repeat replaces it.
 
         A ByteSource that fails makes the call raise that very exception and leaves no object. A checksum that is sent and does not
@@ -193,7 +207,13 @@ class ObjectStore(Protocol):
         """The id of a new multipart upload."""
 
     async def put_part(
-        self, key: str, upload_id: str, part_number: int, body: bytes | ByteSource, size_bytes: int, checksums: Checksums
+        self,
+        key: str,
+        upload_id: str,
+        part_number: int,
+        body: bytes | ByteSource,
+        size_bytes: int,
+        checksums: Checksums,
     ) -> PartReceipt:
         """Store one part (1..max_parts); a repeat replaces it, order is free. NO_SUCH_UPLOAD if the upload is gone."""
 

@@ -78,7 +78,10 @@ class DropCredentials:
 
 @dataclass(frozen=True, slots=True)
 class AddShards:
+    """already_listed: their objects are in the task's listed counters (a retry of failed ones)."""
+
     shards: tuple[Shard, ...]
+    already_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,14 @@ Change = (
 
 
 @dataclass(frozen=True, slots=True)
+class OpenShard:
+    """A shard that is not finished. already_listed: as in AddShards."""
+
+    shard_id: ShardId
+    already_listed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TaskQuery:
     """A page of a project's tasks, newest first. state None: any. name_part: substring, "" = any."""
 
@@ -193,7 +204,7 @@ class TaskStore(Protocol):
 
     async def credentials(self, task_id: TaskId) -> TaskCredentials | None: ...
 
-    async def open_shards(self, task_id: TaskId) -> tuple[ShardId, ...]:
+    async def open_shards(self, task_id: TaskId) -> tuple[OpenShard, ...]:
         """The shards that are not finished, in order."""
 
     async def get_shard(self, shard_id: ShardId) -> Shard:

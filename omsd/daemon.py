@@ -1,0 +1,214 @@
+"""Composition root of the control process: builds all parts, starts them in order, stops them in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import uvloop
+
+from omsd import __version__
+from omsd.api.grpc.server import Certificate, GrpcServer
+from omsd.clock import SystemClock
+from omsd.config import MIB, Settings
+from omsd.domain.errors import OmsdError
+from omsd.domain.model import ShardId, TaskId
+from omsd.executors.local import LocalExecutor
+from omsd.executors.settings import WorkerEndpoint, WorkerSettings, encode_settings
+from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
+from omsd.service.channel import EventChannel
+from omsd.service.ledger import Ledger
+from omsd.service.live import LiveBoard
+from omsd.service.locations import ValidationPolicy
+from omsd.service.probing import EndsProbe
+from omsd.service.recovery import recover
+from omsd.service.tasks import TaskService
+from omsd.store.sqlite import SqliteTaskStore
+from omsd.telemetry.logging import get_logger, setup_logging
+from omsd.telemetry.notify import Notifier
+
+_log = get_logger(__name__)
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+# Shards a worker has at once: more than one, so that it never idles while a shard begins or ends.
+SLOTS_PER_WORKER = 4
+_WORKERS_START_DEADLINE_S = 60.0
+_CALLS_GRACE_S = 2.0
+# Both ends of a new task are asked within this, well below what callers wait for an answer.
+_PROBE_DEADLINE_S = 45.0
+
+
+def run(settings: Settings) -> int:
+    """Serve until a signal; the exit status. The first SIGTERM or SIGINT drains, the second cuts."""
+    setup_logging(settings.log.level, settings.log.format)
+    failures: list[OmsdError] = []
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings))
+    except* OmsdError as group:
+        failures = _leaves(group)
+    for failure in failures:
+        _log.error("daemon_failed", error=failure.message)
+    return EXIT_FAILED if failures else EXIT_OK
+
+
+async def _serve(settings: Settings) -> None:
+    notifier = Notifier.from_environment(os.environ)
+    signals = _Signals()
+    with signals:
+        async with AsyncExitStack() as stack:
+            credentials_directory = os.environ.get("CREDENTIALS_DIRECTORY")
+            store = await SqliteTaskStore.open(
+                settings.server.state_dir,
+                credentials_directory=Path(credentials_directory) if credentials_directory else None,
+            )
+            stack.push_async_callback(store.close)
+            await _Daemon(settings, store, await store.last_ids()).serve(signals, notifier)
+    _log.info("stopped")
+
+
+class _Signals:
+    """SIGTERM and SIGINT as two events: the first signal asks for a drain, the second for the end."""
+
+    def __init__(self) -> None:
+        self.drain = asyncio.Event()
+        self.cut = asyncio.Event()
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._came)
+
+    def __exit__(self, *_: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    def _came(self) -> None:
+        (self.cut if self.drain.is_set() else self.drain).set()
+
+
+class _Daemon:
+    """The parts and their life."""
+
+    def __init__(self, settings: Settings, store: SqliteTaskStore, last_ids: tuple[TaskId, ShardId]) -> None:
+        self._settings = settings
+        self._store = store
+        clock = SystemClock()
+        zone = settings.server.zone
+        self._executor = LocalExecutor(
+            command=(sys.executable, "-m", "omsd.workerd"),
+            settings=encode_settings(_worker_settings(settings)),
+            workers=settings.server.workers or os.cpu_count() or 1,
+            slots_per_worker=SLOTS_PER_WORKER,
+            clock=clock,
+        )
+        self._channel = EventChannel()
+        self._board = LiveBoard(clock)
+        self._scheduler = Scheduler(
+            self._executor,
+            clock,
+            self._channel.order,
+            SchedulerSettings(settings.server.max_parallel_tasks, zone),
+        )
+        self._ledger = Ledger(
+            store, self._channel, self._scheduler, self._board, clock, zone=zone, last_ids=last_ids
+        )
+        ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
+        self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
+        self._server = GrpcServer(
+            self._service, listen=settings.server.grpc_listen, certificate=_certificate(settings)
+        )
+
+    async def serve(self, signals: _Signals, notifier: Notifier) -> None:
+        """Start, say READY, run until a signal, stop in reverse order."""
+        async with asyncio.TaskGroup() as outer:
+            executor = outer.create_task(self._executor.serve(self._channel), name="executor")
+            async with asyncio.timeout(_WORKERS_START_DEADLINE_S):
+                await self._executor.wait_ready()
+            found = await recover(self._store, self._ledger)
+            ledger = outer.create_task(self._ledger.run(), name="ledger")
+            scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
+            address = await self._server.start()
+            _log.info(
+                "ready",
+                version=__version__,
+                grpc=address,
+                state_dir=str(self._settings.server.state_dir),
+                workers=self._executor.worker_count(),
+                resumed=found.migrating_num,
+                waiting=found.waiting_num,
+            )
+            notifier.ready()
+            try:
+                await signals.drain.wait()
+                notifier.stopping()
+                _log.info("stopping", grace_s=self._settings.limits.drain_grace_s)
+            finally:
+                # Also when a part has failed: the outer group is being cancelled then, and the calls must not hang.
+                await self._server.stop(grace_s=_CALLS_GRACE_S)
+            await self._stop(outer, signals, scheduler)
+            await executor
+            await self._channel.close()
+            await ledger
+
+    async def _stop(self, outer: asyncio.TaskGroup, signals: _Signals, scheduler: asyncio.Task[None]) -> None:
+        """Nothing new is leased, what runs is drained; a second signal cuts it."""
+        self._scheduler.hold()
+        hurry = outer.create_task(self._hurry_at(signals), name="second signal")
+        await self._executor.stop(grace_s=self._settings.limits.drain_grace_s)
+        hurry.cancel()
+        scheduler.cancel()
+
+    async def _hurry_at(self, signals: _Signals) -> None:
+        await signals.cut.wait()
+        _log.warning("cutting", reason="a second signal came")
+        self._executor.hurry()
+
+
+def _worker_settings(settings: Settings) -> WorkerSettings:
+    limits, network = settings.limits, settings.network
+    return WorkerSettings(
+        part_bytes=limits.part_size_mib * MIB,
+        single_put_max_bytes=limits.single_put_max_mib * MIB,
+        buffer_budget_bytes=limits.buffer_budget_mib * MIB,
+        max_requests_per_endpoint=limits.max_requests_per_endpoint,
+        connect_timeout_s=network.connect_timeout_s,
+        first_byte_timeout_s=network.first_byte_timeout_s,
+        stall_timeout_s=network.stall_timeout_s,
+        ca_file=str(network.ca_file or ""),
+        verify_tls=network.verify_tls,
+        allowed_networks=tuple(str(allowed) for allowed in network.allowed_networks),
+        endpoints=tuple(
+            WorkerEndpoint(entry.cloud_type, entry.region, entry.url, entry.addressing, entry.list_version)
+            for entry in settings.endpoint
+        ),
+        log_level=settings.log.level,
+        log_format=settings.log.format,
+    )
+
+
+def _policy(settings: Settings) -> ValidationPolicy:
+    return ValidationPolicy(
+        served_regions=frozenset(settings.server.regions),
+        known_endpoints=frozenset((entry.cloud_type, entry.region) for entry in settings.endpoint),
+    )
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    tls = settings.tls
+    if tls.cert_file is None or tls.key_file is None:
+        return None
+    return Certificate(tls.cert_file.read_bytes(), tls.key_file.read_bytes())
+
+
+def _leaves(group: BaseExceptionGroup[OmsdError]) -> list[OmsdError]:
+    leaves: list[OmsdError] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves
