@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit
 
 from omsd.domain.catalogue import canonical_region, endpoint_url
@@ -17,7 +16,7 @@ from omsd.drivers.s3.store import S3Store
 from omsd.ports.objectstore import ObjectStore
 from omsd.wire import Deadlines, Pool
 
-AddressPolicy = Callable[[IPv4Address | IPv6Address], bool]
+AddressPolicy = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)

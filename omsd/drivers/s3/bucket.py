@@ -63,7 +63,9 @@ class Call:
     @property
     def named(self) -> str:
         """For messages: the call and its key."""
-        return f"{self.what} {self.key}" if self.key else self.what
+        if not self.key:
+            return self.what
+        return f"{self.what} {self.key if self.key.isprintable() else ascii(self.key)}"
 
 
 class Bucket:

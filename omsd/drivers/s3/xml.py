@@ -123,7 +123,7 @@ def parse_fields(body: bytes, root_name: str) -> dict[str, str]:
 def parse_parts(body: bytes) -> tuple[list[PartReceipt], str]:
     """A page of ListParts, and the marker of the next page or ""."""
     root = _tree(_text_of(body))
-    fields, entries = _answer_with_entries(root, "ListPartsResult", "Part")
+    fields, entries = _answer_with_entries(root, "ListParts", "Part")
     try:
         parts = [
             PartReceipt(int(entry["PartNumber"]), entry["ETag"].strip().strip('"'), int(entry["Size"]))
@@ -138,7 +138,7 @@ def parse_parts(body: bytes) -> tuple[list[PartReceipt], str]:
 def parse_uploads(body: bytes) -> tuple[list[OpenUpload], str, str]:
     """A page of ListMultipartUploads, and key and upload id of the next page's markers, or twice ""."""
     root = _tree(_text_of(body))
-    fields, entries = _answer_with_entries(root, "ListMultipartUploadsResult", "Upload")
+    fields, entries = _answer_with_entries(root, "ListMultipartUploads", "Upload")
     url_encoded = fields.get("EncodingType", "") == "url"
     try:
         uploads = [OpenUpload(_decoded(entry["Key"], url_encoded), entry["UploadId"]) for entry in entries]
@@ -178,8 +178,9 @@ def _listed(fields: dict[str, str], url_encoded: bool) -> ListedObject:
 
 
 def _answer_with_entries(root: Element, name: str, entry: str) -> tuple[dict[str, str], list[dict[str, str]]]:
-    if _local(root) != name:
-        raise malformed(f"<{_local(root)}> instead of <{name}>")
+    # Result in S3, Response in some dialects.
+    if _local(root) not in (f"{name}Result", f"{name}Response"):
+        raise malformed(f"<{_local(root)}> instead of <{name}Result>")
     entries = [{_local(f): f.text or "" for f in child} for child in root if _local(child) == entry]
     return {_local(child): child.text or "" for child in root}, entries
 
