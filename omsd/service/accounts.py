@@ -84,8 +84,12 @@ class Accounts:
         if batch.outcomes and batch.checkpoint == lease.checkpoint:
             return  # came a second time: new objects always move the checkpoint
         lease.checkpoint = batch.checkpoint
-        hot.open_shards[lease.shard_id] = 0
-        hot.task = replace(hot.task, counters=hot.task.counters.plus(batch.counters))
+        shard = hot.open_shards[lease.shard_id]
+        shard.failures = 0
+        counters = batch.counters
+        if shard.already_listed:
+            counters = replace(counters, listed_num=0, listed_size_bytes=0)
+        hot.task = replace(hot.task, counters=hot.task.counters.plus(counters))
         self._mover.count_active(hot)
         stage.changes.append(AdvanceShard(lease.shard_id, batch.checkpoint))
         self._record_failures(hot, batch.outcomes, stage)
@@ -128,12 +132,12 @@ class Accounts:
         if lease is None or hot is None:
             return
         if lease.current and hot.task.state is TaskState.MIGRATING:
-            failures = hot.open_shards[lease.shard_id] + 1
-            hot.open_shards[lease.shard_id] = failures
-            if decisive or failures >= MAX_FAILURES:
+            shard = hot.open_shards[lease.shard_id]
+            shard.failures += 1
+            if decisive or shard.failures >= MAX_FAILURES:
                 self._mover.move(hot, Decisive(failure), stage)
             else:
-                rest_s = _FIRST_REST_S * 2 ** (failures - 1)
+                rest_s = _FIRST_REST_S * 2 ** (shard.failures - 1)
                 again = partial(self._scheduler.add_shards, hot.task.task_id, [lease.shard_id], rest_s=rest_s)
                 stage.after.append(again)
         self.finish_if_over(hot, stage)

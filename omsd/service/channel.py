@@ -82,6 +82,10 @@ class EventChannel:
             self._changed.notify_all()
         return taken
 
+    def pending_num(self) -> int:
+        """Events that were not taken yet."""
+        return len(self._urgent) + len(self._events)
+
     async def close(self) -> None:
         """Nothing more comes in; what is queued is still taken."""
         self._closed = True

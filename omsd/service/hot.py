@@ -21,16 +21,24 @@ class Lease:
 
 
 @dataclass(slots=True)
+class HotShard:
+    """A shard that is not finished. failures: in a row, without an object done in between."""
+
+    already_listed: bool = False
+    failures: int = 0
+
+
+@dataclass(slots=True)
 class HotTask:
     """stint: number of the present stretch of work, 0 = it does not work.
 
-    open_shards: shards not finished -> failures in a row; known while the task works. tally: as the store's.
+    open_shards: known while the task works. tally: as the store's.
     active_from_s: monotonic time up to which active_ms is counted.
     """
 
     task: Task
     stint: int = 0
-    open_shards: dict[ShardId, int] = field(default_factory=dict)
+    open_shards: dict[ShardId, HotShard] = field(default_factory=dict)
     tally: dict[str, tuple[int, str]] = field(default_factory=dict)
     leases: set[LeaseId] = field(default_factory=set)
     active_from_s: float | None = None

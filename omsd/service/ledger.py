@@ -26,7 +26,7 @@ from omsd.scheduler.scheduler import Scheduler
 from omsd.service.accounts import Accounts
 from omsd.service.calls import Call, ChangeTask, ChangeTasks, CreateTask
 from omsd.service.channel import EventChannel, LedgerEvent
-from omsd.service.hot import HotState, HotTask, Lease, Stage
+from omsd.service.hot import HotShard, HotState, HotTask, Lease, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import Mover, Retry, Supplies, retryable_num
 
@@ -244,7 +244,8 @@ class Ledger:
 
     async def _begin(self, hot: HotTask, event: SlotGranted | Recovered, stage: Stage) -> None:
         task_id = hot.task.task_id
-        hot.open_shards = dict.fromkeys(await self._store.open_shards(task_id), 0)
+        found = await self._store.open_shards(task_id)
+        hot.open_shards = {shard.shard_id: HotShard(shard.already_listed) for shard in found}
         hot.tally = dict(await self._store.failure_tally(task_id))
         credentials = await self._credentials(task_id)
         self._mover.move(hot, event, stage, Supplies(credentials))
@@ -267,7 +268,7 @@ class Ledger:
             except OmsdError as error:
                 self._mover.move(hot, Decisive(Failure("TRF.0001", error.message)), stage)
                 return
-            hot.open_shards = dict.fromkeys(self._mover.add_shards(hot, drafts, stage), 0)
+            self._mover.add_shards(hot, drafts, stage)
             self._mover.move(hot, Planned(), stage)
         pending = list(hot.open_shards)
         stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, pending))
@@ -288,8 +289,10 @@ class Ledger:
         lease_id = self._state.next_lease_id()
         self._state.leases[lease_id] = Lease(hot.task.task_id, shard.shard_id, shard.checkpoint)
         hot.leases.add(lease_id)
+        already_listed = hot.open_shards[shard.shard_id].already_listed
+        begin = partial(self._board.begin_lease, lease_id, hot.task.task_id, already_listed=already_listed)
         stage.changes.append(LeaseShard(shard.shard_id, shard.attempt))
-        stage.after.append(partial(self._board.begin_lease, lease_id, hot.task.task_id))
+        stage.after.append(begin)
         stage.after.append(partial(self._scheduler.leased, lease_id, shard, stale))
 
 

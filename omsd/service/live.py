@@ -21,6 +21,7 @@ _NOTHING = LiveProgress()
 @dataclass(slots=True)
 class _LiveLease:
     task_id: TaskId
+    already_listed: bool
     progress: LiveProgress = _NOTHING
     reported_size_bytes: int = 0
     moved_size_bytes: int = 0
@@ -65,8 +66,9 @@ class LiveBoard:
             self._leases.pop(lease_id, None)
         self._notify(task_id)
 
-    def begin_lease(self, lease_id: LeaseId, task_id: TaskId) -> None:
-        self._leases[lease_id] = _LiveLease(task_id)
+    def begin_lease(self, lease_id: LeaseId, task_id: TaskId, *, already_listed: bool) -> None:
+        """already_listed: the shard's objects are in the listed counters since an earlier attempt."""
+        self._leases[lease_id] = _LiveLease(task_id, already_listed)
         self._tasks[task_id].leases.add(lease_id)
 
     def end_lease(self, lease_id: LeaseId) -> None:
@@ -80,6 +82,9 @@ class LiveBoard:
         """A running shard tells how far it is."""
         lease = self._leases.get(lease_id)
         if lease is not None:
+            if lease.already_listed:
+                counters = replace(progress.counters, listed_num=0, listed_size_bytes=0)
+                progress = replace(progress, counters=counters)
             lease.progress = progress
             self._moved(lease, progress.moved_total_bytes)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from omsd.domain.model import Counters, Shard, ShardId, TaskCredentials, TaskWork
+from omsd.domain.model import Counters, Shard, TaskCredentials, TaskWork
 from omsd.domain.plan import ShardDraft
 from omsd.domain.task_machine import (
     Act,
@@ -29,7 +29,7 @@ from omsd.ports.taskstore import (
     PutCredentials,
 )
 from omsd.scheduler.scheduler import Scheduler
-from omsd.service.hot import HotState, HotTask, Stage
+from omsd.service.hot import HotShard, HotState, HotTask, Stage
 from omsd.service.live import LiveBoard
 
 
@@ -81,8 +81,10 @@ class Mover:
             hot.active_from_s += elapsed_ms / 1000
             hot.task = add_active(hot.task, elapsed_ms, now_ms=self._now_ms())
 
-    def add_shards(self, hot: HotTask, drafts: Sequence[ShardDraft], stage: Stage) -> list[ShardId]:
-        """The drafts are shards of the task's run."""
+    def add_shards(
+        self, hot: HotTask, drafts: Sequence[ShardDraft], stage: Stage, *, already_listed: bool = False
+    ) -> None:
+        """The drafts are open shards of the task's run."""
         shards = tuple(
             Shard(
                 shard_id=self._state.next_shard_id(),
@@ -95,8 +97,9 @@ class Mover:
             for draft in drafts
         )
         if shards:
-            stage.changes.append(AddShards(shards))
-        return [shard.shard_id for shard in shards]
+            stage.changes.append(AddShards(shards, already_listed))
+        for shard in shards:
+            hot.open_shards[shard.shard_id] = HotShard(already_listed)
 
     def _carry_out(self, hot: HotTask, effect: Effect, stage: Stage, supplies: Supplies) -> None:
         task_id = hot.task.task_id
@@ -156,7 +159,7 @@ class Mover:
 
     def _retry_failed(self, hot: HotTask, retry: Retry, stage: Stage) -> None:
         """The failed objects are unaccounted for again; they stay listed."""
-        self.add_shards(hot, retry.drafts, stage)
+        self.add_shards(hot, retry.drafts, stage, already_listed=True)
         stage.changes.append(DropFailed(hot.task.task_id))
         hot.tally = {}
         taken_back = Counters(failed_num=-retry.failed_num, failed_size_bytes=-retry.failed_size_bytes)

@@ -30,7 +30,7 @@ DELETE FROM credentials WHERE task_id = :task_id;
 -- name: add_shard
 INSERT INTO shards VALUES (
     :shard_id, :task_id, :run, :kind, :prefix, :after_key, :until_key, :keys, :fingerprint, :position, :checkpoint_after,
-    :checkpoint_fingerprint, :attempt, 0
+    :checkpoint_fingerprint, :attempt, :already_listed, 0
 );
 
 -- name: lease_shard
@@ -89,7 +89,7 @@ SELECT * FROM tasks WHERE state = :state ORDER BY task_id;
 SELECT sealed FROM credentials WHERE task_id = :task_id;
 
 -- name: open_shards
-SELECT shard_id FROM shards WHERE task_id = :task_id AND done = 0 ORDER BY shard_id;
+SELECT shard_id, already_listed FROM shards WHERE task_id = :task_id AND done = 0 ORDER BY shard_id;
 
 -- name: get_shard
 SELECT * FROM shards WHERE shard_id = :shard_id;

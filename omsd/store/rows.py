@@ -101,7 +101,7 @@ def _location(raw: dict[str, str]) -> Location:
 
 
 def shard_to_row(shard: Shard) -> Row:
-    """All columns of shards, with both fingerprints."""
+    """What a shard is, with both fingerprints."""
     keys = json.dumps(shard.keys)
     return {
         "shard_id": shard.shard_id,

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiosqlite
 
 from omsd.domain.model import OpenUpload, Shard, ShardId, Task, TaskCredentials, TaskId, TaskState
-from omsd.ports.taskstore import Change, FailedObject, TaskQuery, TaskStoreError
+from omsd.ports.taskstore import Change, FailedObject, OpenShard, TaskQuery, TaskStoreError
 from omsd.store.lock import DirectoryLock
 from omsd.store.rows import Row, shard_from_row, task_from_row
 from omsd.store.seal import Sealer, load_key
@@ -108,10 +108,10 @@ class SqliteTaskStore:
         rows = await self._read("get_credentials", {"task_id": task_id})
         return self._sealer.unseal(task_id, rows[0]["sealed"]) if rows else None
 
-    async def open_shards(self, task_id: TaskId) -> tuple[ShardId, ...]:
+    async def open_shards(self, task_id: TaskId) -> tuple[OpenShard, ...]:
         """The shards that are not finished, in order."""
         rows = await self._read("open_shards", {"task_id": task_id})
-        return tuple(ShardId(row["shard_id"]) for row in rows)
+        return tuple(OpenShard(ShardId(row["shard_id"]), bool(row["already_listed"])) for row in rows)
 
     async def get_shard(self, shard_id: ShardId) -> Shard:
         """The shard at its checkpoint. Raises CorruptRowError."""

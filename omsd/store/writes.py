@@ -68,7 +68,15 @@ def _shard_writes(
 ) -> Sequence[tuple[str, Sequence[Row]]]:
     match change:
         case AddShards():
-            return (("add_shard", [shard_to_row(shard) for shard in change.shards]),)
+            return (
+                (
+                    "add_shard",
+                    [
+                        {**shard_to_row(shard), "already_listed": int(change.already_listed)}
+                        for shard in change.shards
+                    ],
+                ),
+            )
         case LeaseShard():
             return (("lease_shard", ({"shard_id": change.shard_id, "attempt": change.attempt},)),)
         case AdvanceShard():

@@ -42,3 +42,7 @@ class FakeClock:
     def jump(self, seconds: float) -> None:
         """Somebody sets the wall clock; the monotonic one does not move."""
         self._now_s += seconds
+
+    def sleeping(self) -> list[float]:
+        """Until when, by the monotonic clock, somebody sleeps."""
+        return [until_s for until_s, sleeper in self._sleepers if not sleeper.done()]

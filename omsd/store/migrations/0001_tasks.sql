@@ -51,6 +51,7 @@ CREATE TABLE shards (
     checkpoint_after TEXT NOT NULL,
     checkpoint_fingerprint TEXT NOT NULL,
     attempt INTEGER NOT NULL,
+    already_listed INTEGER NOT NULL,
     done INTEGER NOT NULL
 ) STRICT;
 
