@@ -106,14 +106,15 @@ class Answer:
     def abandon(self) -> None:
         """close(), for callers that cannot await."""
         self._closed = True
+        if self._error is None and (self._held or not self._over):
+            self._error = WireError(WireErrorKind.RESET, "the body was closed before its end", answered=True)
+        self._over = True
         self._held.clear()
+        self.deliver = _ignore
         channel, self._channel = self._channel, None
         if channel is not None:
             channel.drop()
-        if not self._over:
-            self.finished(WireError(WireErrorKind.RESET, "the body was closed before its end", answered=True))
-        elif self._sink is not None:
-            self._conclude()
+        self._conclude()
 
     def finished(self, error: Exception | None) -> None:
         """Nothing more comes; the connection is no longer ours. The sink hears it behind the bytes held for it."""

@@ -1,0 +1,42 @@
+"""Every test of the wire runs on plain asyncio and on uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import pytest_asyncio
+import uvloop
+
+from omsd.wire import Deadlines, Pool
+
+PoolFactory = Callable[..., Pool]
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Both loops, whatever the default is."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest_asyncio.fixture
+async def make_pool() -> AsyncIterator[PoolFactory]:
+    """Pools with deadlines far away unless the test names others; closed in the end."""
+    pools: list[Pool] = []
+
+    def make(
+        *, connect_s: float = 10, first_byte_s: float = 10, stall_s: float = 10, **settings: object
+    ) -> Pool:
+        deadlines = Deadlines(connect_s=connect_s, first_byte_s=first_byte_s, stall_s=stall_s)
+        pools.append(Pool(deadlines=deadlines, **settings))  # type: ignore[arg-type]
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        await pool.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until the condition holds."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
