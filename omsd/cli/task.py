@@ -268,7 +268,8 @@ async def limit(
     windows = windows_from(window or ())
     async with session.client() as client:
         await client.limit(task_id, windows)
-    session.say(f"task {task_id} has {len(windows) or 'no'} bandwidth windows", id=task_id)
+    said = ", ".join(window or ()) or "none"
+    session.say(f"limits of task {task_id}: {said}", id=task_id)
 
 
 @app.command("set-priority")
