@@ -1,0 +1,359 @@
+"""The SQLite store: what is committed is there again, what is damaged or not ours is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from omsd.domain.model import (
+    BandwidthWindow,
+    Checkpoint,
+    CloudType,
+    Counters,
+    Credentials,
+    Location,
+    OpenUpload,
+    Priority,
+    Shard,
+    ShardId,
+    ShardKind,
+    Task,
+    TaskCredentials,
+    TaskId,
+    TaskSpec,
+    TaskState,
+    TaskType,
+)
+from omsd.ports.taskstore import (
+    AddFailed,
+    AddShards,
+    AdvanceShard,
+    CorruptRowError,
+    CredentialsUnreadableError,
+    DeleteTask,
+    DropCredentials,
+    DropFailed,
+    DropShards,
+    DropUpload,
+    FailedObject,
+    FinishShard,
+    InsertTask,
+    LeaseShard,
+    OpenShard,
+    PutCredentials,
+    PutUpload,
+    TallyFailures,
+    TaskQuery,
+    TaskStoreError,
+    UpdateTask,
+)
+from omsd.store.seal import Sealer, load_key
+from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore
+
+SPEC = TaskSpec(
+    Location(CloudType.TENCENT, "ap-1", "from", app_id="42"),
+    Location(CloudType.HUAWEI, "eu-de", "into", "https://obs.example.com"),
+    TaskType.OBJECT,
+    ("a/b", "ключ \N{GRINNING FACE}\n'\"", "x\x00y"),
+    save_prefix="p/",
+    migrate_since_s=7,
+    record_failed_objects=False,
+)
+SECRET = "very-secret-key"
+KEYS = TaskCredentials(Credentials("AKSRC", SECRET, "token"), Credentials("AKDST", SECRET))
+
+
+def new_task(number: int = 1, **changes: object) -> Task:
+    task = Task(
+        TaskId(number),
+        "project",
+        f"from-into-{number}",
+        SPEC,
+        TaskState.WAITING,
+        Priority.HIGH,
+        (BandwidthWindow(0, 60, 1_048_576),),
+        created_ms=number,
+    )
+    return replace(task, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteTaskStore]:
+    opened = await SqliteTaskStore.open(tmp_path)
+    yield opened
+    await opened.close()
+
+
+async def reopen(store: SqliteTaskStore, tmp_path: Path) -> SqliteTaskStore:
+    await store.close()
+    return await SqliteTaskStore.open(tmp_path)
+
+
+async def test_a_task_comes_back_as_it_was(tmp_path: Path) -> None:
+    store = await SqliteTaskStore.open(tmp_path)
+    task = new_task(request_id="r", request_fingerprint="f")
+    await store.commit([InsertTask(task)])
+    changed = replace(
+        task,
+        state=TaskState.FAILED,
+        run=2,
+        started_ms=3,
+        ended_ms=4,
+        active_ms=5,
+        active_since_ms=6,
+        listing_over=True,
+        planned=True,
+        error_code="TRF.0001",
+        error_message="m",
+        counters=Counters(1, 2, 3, 4, 5, 6, 7, 8),
+        windows=(),
+        priority=Priority.LOW,
+    )
+    await store.commit([UpdateTask(changed)])
+    store = await reopen(store, tmp_path)
+    assert await store.get_task(task.task_id) == changed
+    assert await store.find_request("project", "r") == changed
+    assert await store.find_request("other", "r") is None
+    assert await store.find_request("project", "") is None
+    assert await store.tasks_in([TaskState.FAILED]) == (changed,)
+    assert await store.get_task(TaskId(9)) is None
+    await store.close()
+
+
+async def test_all_changes_of_a_commit_are_durable_or_none(store: SqliteTaskStore) -> None:
+    with pytest.raises(TaskStoreError):
+        await store.commit([InsertTask(new_task(1)), InsertTask(new_task(1))])
+    assert await store.get_task(TaskId(1)) is None
+    await store.commit([InsertTask(new_task(1))])
+    assert await store.get_task(TaskId(1)) is not None
+
+
+async def test_two_tasks_of_a_project_never_share_a_request_id(store: SqliteTaskStore) -> None:
+    await store.commit([InsertTask(new_task(1, request_id="r"))])
+    with pytest.raises(TaskStoreError):
+        await store.commit([InsertTask(new_task(2, request_id="r"))])
+    await store.commit([InsertTask(new_task(3, request_id="r", project_id="other"))])
+    await store.commit([InsertTask(new_task(4)), InsertTask(new_task(5))])
+
+
+async def test_pages_are_newest_first_and_filtered(store: SqliteTaskStore) -> None:
+    await store.commit([InsertTask(new_task(number)) for number in range(1, 26)])
+    await store.commit(
+        [InsertTask(new_task(99, project_id="other")), UpdateTask(new_task(7, state=TaskState.PAUSED))]
+    )
+    page, count = await store.list_tasks(TaskQuery("project", offset=5, limit=10))
+    assert ([task.task_id for task in page], count) == (list(range(20, 10, -1)), 25)
+    paused, count = await store.list_tasks(TaskQuery("project", 0, 10, TaskState.PAUSED))
+    assert ([task.task_id for task in paused], count) == ([7], 1)
+    _, count = await store.list_tasks(TaskQuery("project", 0, 10, name_part="into-2"))
+    assert count == 7
+    # A substring, not a pattern.
+    assert (await store.list_tasks(TaskQuery("project", 0, 10, name_part="%")))[1] == 0
+    assert await store.list_tasks(TaskQuery("project", 100, 10)) == ((), 25)
+
+
+async def test_shards_keep_keys_checkpoint_and_attempt(store: SqliteTaskStore) -> None:
+    keys = Shard(ShardId(5), TaskId(1), 1, ShardKind.KEYS, keys=SPEC.object_keys)
+    span = Shard(ShardId(6), TaskId(1), 1, ShardKind.RANGE, prefix="p/", after="p/a", until="p/z")
+    await store.commit([InsertTask(new_task()), AddShards((keys,), already_listed=True), AddShards((span,))])
+    assert await store.open_shards(TaskId(1)) == (OpenShard(ShardId(5), True), OpenShard(ShardId(6), False))
+    await store.commit(
+        [LeaseShard(ShardId(5), 3), AdvanceShard(ShardId(5), Checkpoint(2)), FinishShard(ShardId(6))]
+    )
+    loaded = await store.get_shard(ShardId(5))
+    assert loaded == replace(keys, checkpoint=Checkpoint(2), attempt=3, fingerprint=loaded.fingerprint)
+    assert loaded.fingerprint
+    assert [shard.shard_id for shard in await store.open_shards(TaskId(1))] == [5]
+    assert await store.last_ids() == (1, 6)
+    await store.commit([DropShards(TaskId(1))])
+    assert await store.open_shards(TaskId(1)) == ()
+    with pytest.raises(TaskStoreError, match="missing"):
+        await store.get_shard(ShardId(5))
+
+
+DAMAGES = [
+    "keys = '[\"other\"]'",
+    "prefix = 'q'",
+    "position = 1",
+    "checkpoint_after = 'zz'",
+    "keys = 'no json'",
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_damaged_shard_row_is_noticed(tmp_path: Path, damage: str) -> None:
+    store = await SqliteTaskStore.open(tmp_path)
+    await store.commit(
+        [InsertTask(new_task()), AddShards((Shard(ShardId(5), TaskId(1), 1, ShardKind.KEYS, keys=("a",)),))]
+    )
+    with sqlite3.connect(tmp_path / DATABASE_FILE) as direct:
+        direct.execute(f"UPDATE shards SET {damage}")
+    direct.close()
+    with pytest.raises(CorruptRowError, match="shard 5 of task 1"):
+        await store.get_shard(ShardId(5))
+    await store.close()
+
+
+async def test_failed_objects_come_in_pages_and_are_tallied(store: SqliteTaskStore) -> None:
+    rows = tuple(FailedObject(f"k{number}", number, "TRF.0152", "no") for number in range(5))
+    await store.commit(
+        [
+            InsertTask(new_task()),
+            AddFailed(TaskId(1), 1, rows),
+            TallyFailures(TaskId(1), "TRF.0152", 2, "first"),
+            TallyFailures(TaskId(1), "TRF.0160", 1, "other"),
+            TallyFailures(TaskId(1), "TRF.0152", 3, "later"),
+        ]
+    )
+    page = await store.failed_page(TaskId(1), 0, 3)
+    rest = await store.failed_page(TaskId(1), page[-1].row_id, 3)
+    assert [row.key for row in page + rest] == [row.key for row in rows]
+    assert await store.failure_tally(TaskId(1)) == {"TRF.0152": (5, "first"), "TRF.0160": (1, "other")}
+    await store.commit([DropFailed(TaskId(1))])
+    assert await store.failed_page(TaskId(1), 0, 3) == ()
+    assert await store.failure_tally(TaskId(1)) == {}
+
+
+async def test_uploads_of_finished_and_dropped_shards_are_not_forgotten(store: SqliteTaskStore) -> None:
+    shards = tuple(Shard(ShardId(n), TaskId(1), 1, ShardKind.RANGE) for n in (1, 2, 3))
+    uploads = {n: OpenUpload("k", f"u{n}") for n in (1, 2, 3)}
+    await store.commit(
+        [
+            InsertTask(new_task()),
+            AddShards(shards),
+            *(PutUpload(TaskId(1), ShardId(n), uploads[n]) for n in uploads),
+        ]
+    )
+    assert await store.stale_uploads(TaskId(1), ShardId(1)) == (uploads[1],)
+    await store.commit([FinishShard(ShardId(2))])
+    assert await store.stale_uploads(TaskId(1), ShardId(1)) == (uploads[1], uploads[2])
+    await store.commit([DropShards(TaskId(1)), DropUpload(TaskId(1), uploads[1])])
+    assert await store.stale_uploads(TaskId(1), ShardId(9)) == (uploads[2], uploads[3])
+
+
+async def test_nothing_of_a_deleted_task_stays(tmp_path: Path, store: SqliteTaskStore) -> None:
+    await store.commit(
+        [
+            InsertTask(new_task()),
+            PutCredentials(TaskId(1), KEYS),
+            AddShards((Shard(ShardId(1), TaskId(1), 1, ShardKind.RANGE),)),
+            AddFailed(TaskId(1), 1, (FailedObject("k", 1, "c", "m"),)),
+            TallyFailures(TaskId(1), "c", 1, "m"),
+            PutUpload(TaskId(1), ShardId(1), OpenUpload("k", "u")),
+        ]
+    )
+    await store.commit([DeleteTask(TaskId(1))])
+    direct = sqlite3.connect(tmp_path / DATABASE_FILE)
+    for table in ("tasks", "credentials", "shards", "failed_objects", "failure_tally", "uploads"):
+        assert direct.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    direct.close()
+
+
+def assert_private(directory: Path) -> None:
+    for path in directory.iterdir():
+        assert SECRET.encode() not in path.read_bytes(), path
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+async def test_credentials_are_sealed_and_dropped(tmp_path: Path) -> None:
+    store = await SqliteTaskStore.open(tmp_path)
+    await store.commit([InsertTask(new_task(1)), PutCredentials(TaskId(1), KEYS)])
+    assert await store.credentials(TaskId(1)) == KEYS
+    await store.close()
+    assert_private(tmp_path)
+    store = await SqliteTaskStore.open(tmp_path)
+    assert await store.credentials(TaskId(1)) == KEYS
+    await store.commit([DropCredentials(TaskId(1))])
+    assert await store.credentials(TaskId(1)) is None
+    await store.close()
+
+
+def test_sealed_credentials_open_for_their_task_and_key_only() -> None:
+    sealed = Sealer(b"k" * 32).seal(TaskId(1), KEYS)
+    assert Sealer(b"k" * 32).unseal(TaskId(1), sealed) == KEYS
+    for task_id, key, text in ((2, b"k", sealed), (1, b"j", sealed), (1, b"k", sealed[:-1]), (1, b"k", b"")):
+        with pytest.raises(CredentialsUnreadableError) as refused:
+            Sealer(key * 32).unseal(TaskId(task_id), text)
+        assert SECRET not in str(refused.value)
+    assert SECRET not in repr(KEYS)
+
+
+def test_the_key_comes_from_the_credentials_directory_if_it_is_there(tmp_path: Path) -> None:
+    given, state = tmp_path / "given", tmp_path / "state"
+    given.mkdir()
+    state.mkdir()
+    made = load_key(state, given)
+    assert load_key(state, None) == made
+    (given / "omsd-key").write_bytes(b"g" * 32)
+    assert load_key(state, given) == b"g" * 32
+    (given / "omsd-key").write_bytes(b"short")
+    with pytest.raises(TaskStoreError, match="32 bytes"):
+        load_key(state, given)
+
+
+def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    load_key(tmp_path, None)
+    (tmp_path / "key").chmod(0o644)
+    with pytest.raises(TaskStoreError, match="0600"):
+        load_key(tmp_path, None)
+
+
+async def test_a_second_daemon_is_refused_with_directory_and_pid(
+    tmp_path: Path, store: SqliteTaskStore
+) -> None:
+    program = (
+        "import asyncio, pathlib, sys\n"
+        "from omsd.store.sqlite import SqliteTaskStore\n"
+        "asyncio.run(SqliteTaskStore.open(pathlib.Path(sys.argv[1])))\n"
+    )
+    second = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(tmp_path), stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await asyncio.wait_for(second.communicate(), 30)
+    assert second.returncode
+    assert str(tmp_path) in errors.decode()
+    assert f"pid {os.getpid()}" in errors.decode()
+
+
+async def test_the_directory_is_free_again_after_a_close(tmp_path: Path) -> None:
+    for _ in range(2):
+        await (await SqliteTaskStore.open(tmp_path / "made" / "below")).close()
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+    await (await SqliteTaskStore.open(tmp_path)).close()
+    direct = sqlite3.connect(tmp_path / DATABASE_FILE)
+    direct.execute("PRAGMA user_version = 99")
+    direct.close()
+    with pytest.raises(TaskStoreError, match="schema 99"):
+        await SqliteTaskStore.open(tmp_path)
+    # The refusal has let go of the directory.
+    with pytest.raises(TaskStoreError, match="schema 99"):
+        await SqliteTaskStore.open(tmp_path)
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / DATABASE_FILE).write_bytes(b"this is not a database" * 100)
+    with pytest.raises(TaskStoreError, match="not a database"):
+        await SqliteTaskStore.open(tmp_path)
+
+
+async def test_a_full_disk_is_an_error_that_changes_nothing(store: SqliteTaskStore) -> None:
+    await store.commit([InsertTask(new_task(1))])
+    await store._writer.execute("PRAGMA max_page_count = 1")
+    big = tuple(FailedObject("k" * 1000, 1, "c", "m") for _ in range(1000))
+    with pytest.raises(TaskStoreError, match="full"):
+        await store.commit([UpdateTask(new_task(1, state=TaskState.FAILED)), AddFailed(TaskId(1), 1, big)])
+    await store._writer.execute("PRAGMA max_page_count = 1000000")
+    task = await store.get_task(TaskId(1))
+    assert task is not None
+    assert task.state is TaskState.WAITING
+    await store.commit([UpdateTask(new_task(1, state=TaskState.PAUSED))])
