@@ -48,7 +48,8 @@ async def test_seaweed(check: Check, version: ListVersion, seaweed: S3Server) ->
         await factory.close()
 
 
-MOTO_CANNOT = {"right_checksums_are_published"}
+# It keeps no CRC64 and answers 500 to a part of an aborted upload.
+MOTO_CANNOT = {"right_checksums_are_published", "an_aborted_upload_is_gone"}
 
 
 @pytest.mark.parametrize("version", list(ListVersion))

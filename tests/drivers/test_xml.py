@@ -62,6 +62,18 @@ def test_an_entry_is_read_whatever_the_order_and_whitespace() -> None:
     assert (listing.truncated, listing.next_marker, listing.next_token) == (True, "a&b", "")
 
 
+def test_a_marker_is_kept_raw_and_decoded() -> None:
+    extra = "<EncodingType>url</EncodingType><NextMarker>a%2Fb</NextMarker>"
+    listing = parse_listing(page("k", extra=extra))
+    assert (listing.next_marker, listing.decoded_next_marker) == ("a%2Fb", "a/b")
+
+
+def test_an_etag_loses_its_quotes_however_they_are_written() -> None:
+    for quoted in ("&quot;e1&quot;", "&#34;e1&#34;", '"e1"', "e1"):
+        body = page("k").replace(b"&quot;e1&quot;", quoted.encode())
+        assert parse_listing(body).objects[0].etag == "e1"
+
+
 def test_keys_are_url_decoded_only_if_the_answer_says_so() -> None:
     assert keys_of(page("a+b%2Bc")) == ["a+b%2Bc"]
     assert keys_of(page("a+b%2Bc", extra="<EncodingType>url</EncodingType>")) == ["a b+c"]

@@ -95,7 +95,7 @@ class Bucket:
         lessons = 0
         while True:
             try:
-                answer = await self._pool.send(self._origin, lambda: self._request(call))
+                answer = await self._pool.send(self.origin, lambda: self._request(call))
             except WireError as error:
                 raise errors.of_wire(call.named, error) from error
             status = answer.head.status
@@ -135,13 +135,13 @@ class Bucket:
         else:
             self._path = f"/{self.name}/"
         default = _DEFAULT_PORTS[parts.scheme]
-        self._origin = Origin(parts.scheme, host, parts.port or default)
+        self.origin = Origin(parts.scheme, host, parts.port or default)
         shown = f"[{host}]" if ":" in host else host
-        self._place = place
+        self.place = place
         self._signer = Signer(
             self._credentials,
             region=place.region,
-            host=shown if self._origin.port == default else f"{shown}:{self._origin.port}",
+            host=shown if self.origin.port == default else f"{shown}:{self.origin.port}",
             clock=self._clock,
         )
 
@@ -193,11 +193,11 @@ class Bucket:
         region = body.region or next((headers[name] for name in _REGION_HEADERS if name in headers), "")
         if status in _REDIRECTS:
             place = self._redirected(region, headers.get("location", ""), body.endpoint)
-        elif status in (400, 403) and region and region != self._place.region:
-            place = Place(self._url_for(region) or self._place.url, region)
+        elif status in (400, 403) and region and region != self.place.region:
+            place = Place(self._url_for(region) or self.place.url, region)
         else:
             return False
-        if place is None or place == self._place:
+        if place is None or place == self.place:
             return False
         self._move_to(place)
         return True
@@ -215,13 +215,13 @@ class Bucket:
     def _redirected(self, region: str, location: str, endpoint: str) -> Place | None:
         if region and (url := self._url_for(region)):
             return Place(url, region)
-        scheme = urlsplit(self._place.url).scheme
+        scheme = urlsplit(self.place.url).scheme
         parts = urlsplit(location) if "://" in location else urlsplit(f"{scheme}://{endpoint}")
         host = (parts.hostname or "").removeprefix(f"{self.name}.")
-        same_host = host == urlsplit(self._place.url).hostname
+        same_host = host == urlsplit(self.place.url).hostname
         if not host or (scheme == "https" and parts.scheme != "https"):
             return None
         if not (same_host or is_host_of(self.profile, host)):
             return None
         port = f":{parts.port}" if parts.port else ""
-        return Place(f"{parts.scheme}://{host}{port}", region or self._place.region)
+        return Place(f"{parts.scheme}://{host}{port}", region or self.place.region)

@@ -6,6 +6,7 @@ and would bypass the address policy and what the bucket has learned about its re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from omsd.domain.errors import StoreError, StoreErrorKind
@@ -110,7 +111,10 @@ async def abort_upload(bucket: Bucket, key: str, upload_id: str) -> None:
 
 
 async def list_parts(bucket: Bucket, key: str, upload_id: str) -> list[PartReceipt]:
-    """Every stored part in order."""
+    """Every stored part in order.
+
+    A part that was replaced is left out if the service lists both (SeaweedFS): which one counts cannot be told.
+    """
     found: list[PartReceipt] = []
     marker = ""
     while True:
@@ -122,7 +126,10 @@ async def list_parts(bucket: Bucket, key: str, upload_id: str) -> list[PartRecei
         page, following = parse_parts(body)
         found += page
         if not following:
-            return sorted(found, key=lambda part: part.part_number)
+            times = Counter(part.part_number for part in found)
+            return sorted(
+                (part for part in found if times[part.part_number] == 1), key=lambda part: part.part_number
+            )
         if following == marker:
             raise malformed("a page of parts that repeats itself")
         marker = following

@@ -40,7 +40,7 @@ class S3Store:
     """One bucket of an S3-compatible service. Connections belong to the pool, which outlives the store."""
 
     def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
+        self.bucket = bucket
         self._profile = bucket.profile
         self.abilities = bucket.profile.abilities()
         asks_for_checksum = bool(bucket.profile.checksums.nvme_header)
@@ -78,7 +78,7 @@ class S3Store:
 
     async def head(self, key: str) -> ObjectHead:
         """The object's head."""
-        answer = await self._bucket.send(Call("HeadObject", "HEAD", key, signed=self._read_headers))
+        answer = await self.bucket.send(Call("HeadObject", "HEAD", key, signed=self._read_headers))
         try:
             return head_of(key, answer.head.headers, length_of(answer.head.headers), self._profile)
         finally:
@@ -95,7 +95,7 @@ class S3Store:
             unsigned.append(("range", f"bytes={offset}-{last}"))
         if if_match:
             unsigned.append(("if-match", f'"{if_match}"'))
-        answer = await self._bucket.send(
+        answer = await self.bucket.send(
             Call("GetObject", "GET", key, signed=self._read_headers, unsigned=unsigned)
         )
         try:
@@ -127,7 +127,7 @@ class S3Store:
 
     async def create_upload(self, key: str, options: PutOptions) -> str:
         """The id of a new upload."""
-        return await control.create_upload(self._bucket, key, options)
+        return await control.create_upload(self.bucket, key, options)
 
     async def put_part(
         self,
@@ -162,24 +162,24 @@ class S3Store:
         self, key: str, upload_id: str, parts: Sequence[PartReceipt], checksums: Checksums
     ) -> PutReceipt:
         """Make the object of its parts."""
-        return await control.complete_upload(self._bucket, key, upload_id, parts, checksums)
+        return await control.complete_upload(self.bucket, key, upload_id, parts, checksums)
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         """The upload is gone."""
-        await control.abort_upload(self._bucket, key, upload_id)
+        await control.abort_upload(self.bucket, key, upload_id)
 
     async def list_parts(self, key: str, upload_id: str) -> Sequence[PartReceipt]:
         """The stored parts in order."""
-        return await control.list_parts(self._bucket, key, upload_id)
+        return await control.list_parts(self.bucket, key, upload_id)
 
     async def list_uploads(self, prefix: str = "") -> Sequence[OpenUpload]:
         """Every open upload under the prefix."""
-        return await control.list_uploads(self._bucket, prefix)
+        return await control.list_uploads(self.bucket, prefix)
 
     async def delete(self, key: str) -> None:
         """The object is gone."""
         try:
-            await self._bucket.fetch(Call("DeleteObject", "DELETE", key), MAX_ERROR_BYTES)
+            await self.bucket.fetch(Call("DeleteObject", "DELETE", key), MAX_ERROR_BYTES)
         except StoreError as error:
             if error.kind is not StoreErrorKind.NO_SUCH_KEY:
                 raise
@@ -189,7 +189,7 @@ class S3Store:
 
     async def _store(self, call: Call) -> dict[str, str]:
         """The headers of the answer to a body that was sent; an error inside a 200 is raised."""
-        body, headers = await self._bucket.fetch(call, MAX_ERROR_BYTES)
+        body, headers = await self.bucket.fetch(call, MAX_ERROR_BYTES)
         if body and (error := parse_error(body)).code:
             raise errors.of_answer(call.named, 200, headers, error, missing=call.missing)
         return headers
@@ -200,7 +200,7 @@ class S3Store:
         if self._profile.url_encoded_listings:
             pairs.append(("encoding-type", "url"))
         call = Call("ListObjects", "GET", query=encode_query(pairs), missing=StoreErrorKind.NO_SUCH_BUCKET)
-        body, headers = await self._bucket.fetch(call, MAX_XML_BYTES)
+        body, headers = await self.bucket.fetch(call, MAX_XML_BYTES)
         if b"<Contents>" not in body and (error := parse_error(body)).code:
             raise errors.of_answer(call.named, 200, headers, error, missing=call.missing)
         return parse_listing(body), headers
@@ -210,9 +210,15 @@ class S3Store:
             if not listing.next_token:
                 raise malformed("a listing that goes on without a continuation token")
             return listing.next_token
-        # Without a delimiter most services leave NextMarker out: the last key is the marker.
-        last_keys = [entry.key for entry in listing.objects[-1:]] + list(listing.common_prefixes[-1:])
-        marker = listing.next_marker or max(last_keys, key=str.encode, default="")
+        # Most services leave NextMarker out without a delimiter, and it may not be the last key (US3) or not be encoded
+        # (SeaweedFS); the last entry is right wherever they agree or there is nothing to group.
+        last_entries = [entry.key for entry in listing.objects[-1:]] + list(listing.common_prefixes[-1:])
+        if not listing.common_prefixes and last_entries:
+            return last_entries[0]
+        for entry in last_entries:
+            if entry in (listing.next_marker, listing.decoded_next_marker):
+                return entry
+        marker = listing.decoded_next_marker or max(last_entries, key=str.encode, default="")
         if not marker:
             raise malformed("a listing that goes on behind nothing")
         return marker

@@ -26,17 +26,22 @@ MAX_ERROR_BYTES = 64 * 1024
 
 _ENTRY_FIELD = re.compile(r"<(Key|LastModified|ETag|Size|StorageClass)>([^<]*)</")
 _REFERENCE = re.compile(r"&(?:#x([0-9a-fA-F]{1,6})|#([0-9]{1,7})|(lt|gt|amp|quot|apos));|&")
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page of ListObjects as the service sent it, keys decoded. next_*: "" if absent."""
+    """One page of ListObjects, keys decoded. next_token and next_marker: as they came, "" if absent.
+
+    decoded_next_marker: the marker if the service encodes it like the keys; not all that encode keys do (SeaweedFS).
+    """
 
     objects: Sequence[ListedObject]
     common_prefixes: Sequence[str]
     truncated: bool
     next_marker: str
+    decoded_next_marker: str
     next_token: str
 
 
@@ -84,11 +89,13 @@ def parse_listing(body: bytes) -> Listing:
     truncated = fields.get("IsTruncated", "").strip().lower()
     if truncated not in ("true", "false"):
         raise malformed("the listing does not tell whether it goes on")
+    marker = fields.get("NextMarker", "")
     return Listing(
         objects,
         prefixes,
         truncated == "true",
-        _decoded(fields.get("NextMarker", ""), url_encoded),
+        marker,
+        _decoded(marker, url_encoded),
         fields.get("NextContinuationToken", ""),
     )
 
@@ -170,7 +177,7 @@ def _listed(fields: dict[str, str], url_encoded: bool) -> ListedObject:
             key = _unescape(key)
         if url_encoded:
             key = _decoded(key, url_encoded=True)
-        etag = fields.get("ETag", "").replace("&quot;", "").strip('"')
+        etag = fields.get("ETag", "").replace("&quot;", "").replace("&#34;", "").strip('"')
         modified_s = iso_to_unix_s(fields["LastModified"])
         return ListedObject(key, int(fields["Size"]), modified_s, etag, fields.get("StorageClass", ""))
     except (KeyError, ValueError) as error:
@@ -230,7 +237,8 @@ def _tree(text: str) -> Element:
     # The encoding is ours, whatever the document claims: it cannot smuggle a declaration in past the check above.
     parser = XMLParser(encoding="utf-8")  # noqa: S314
     try:
-        parser.feed(text.encode())
+        # Keys are echoed here and there with characters XML does not allow; what is read below does not depend on them.
+        parser.feed(_FORBIDDEN.sub("\ufffd", text).encode())
         root: Element = parser.close()
     except ParseError as error:
         raise malformed("not well-formed or cut off") from error
