@@ -70,6 +70,7 @@ class FakeExecutor:
         self.forgotten: list[TaskId] = []
         self.probes: list[TaskWork] = []
         self.probe_answers: list[FakeProbe | Exception] = []
+        self.last_batch: ShardBatch | None = None
         self._sink: EventSink | None = None
 
     @property
@@ -139,7 +140,8 @@ class FakeExecutor:
         run.checkpoint = replace(run.checkpoint, after=keys[-1])
         if run.shard.kind is ShardKind.KEYS:
             run.checkpoint = Checkpoint(position=len(run.shard.keys) - len(rest))
-        await self.sink.emit(ShardBatch(lease_id, outcomes, _sum(outcomes), run.checkpoint))
+        self.last_batch = ShardBatch(lease_id, outcomes, _sum(outcomes), run.checkpoint)
+        await self.sink.emit(self.last_batch)
 
     async def finish(self, lease_id: LeaseId) -> None:
         await self.work(lease_id, len(self.running[lease_id].left))
