@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Coroutine
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
+from typing import cast
 
 import uvloop
 from cryptography import x509
@@ -38,7 +39,7 @@ class _Server(asyncio.Protocol):
     block = bytes(256 * 1024)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.left = 0
         self.buffer = b""
         self.to_send = 0

@@ -26,14 +26,11 @@ _CONTINUE_S = 1.0  # RFC 9110 10.1.1: a client should not wait for 100 for ever
 class Owner(Protocol):
     """Whom a connection belongs to."""
 
-    def opened(self, connection: Connection) -> None:
-        """The connection is open; called once, before anything else."""
-
     def give_back(self, connection: Connection, *, usable: bool) -> None:
         """The exchange is over; called once for each."""
 
     def lost(self, connection: Connection) -> None:
-        """The connection is gone for good; called once."""
+        """The connection is gone for good."""
 
 
 class _Phase(Enum):
@@ -138,7 +135,6 @@ class Connection(asyncio.Protocol):
         """The way is open."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES, low=_LOW_WATER_BYTES)
-        self._owner.opened(self)
 
     def pause_writing(self) -> None:
         """The transport is full."""
@@ -264,10 +260,9 @@ class Connection(asyncio.Protocol):
                 self._begin_answer(head, rest, self._parser.version)
                 return
             self._interim += 1
-            if self._interim > _MAX_INTERIM:
-                raise WireError(
-                    WireErrorKind.PROTOCOL, "no final answer among the interim ones", answered=True
-                )
+            if head.status == 101 or self._interim > _MAX_INTERIM:
+                text = f"interim status {head.status} where a final one is due"
+                raise WireError(WireErrorKind.PROTOCOL, text, answered=True)
             self._parser = AnswerParser()
             if head.status == 100:
                 self._send_held_back()

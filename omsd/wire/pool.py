@@ -217,7 +217,7 @@ class _Lane:
     async def _dial(self) -> Connection:
         connection = await dial(
             self.origin,
-            self._make_connection,
+            lambda: Connection(self._loop, self._deadlines, self),
             connect_s=self._deadlines.connect_s,
             tls=self._tls,
             allow_address=self._allow_address,
@@ -225,14 +225,9 @@ class _Lane:
         if self._closed:
             connection.drop()
             raise WireError(WireErrorKind.CONNECT, "the pool is closed")
+        if not connection.closed:
+            self._open.add(connection)
         return connection
-
-    def _make_connection(self) -> Connection:
-        return Connection(self._loop, self._deadlines, self)
-
-    def opened(self, connection: Connection) -> None:
-        """A transport is open."""
-        self._open.add(connection)
 
     def _pass_on(self, connection: Connection | None) -> None:
         """The slot goes to the first waiter, or is free and the connection is kept."""

@@ -86,7 +86,9 @@ def get(target: str = "/") -> Request:
     return Request("GET", target, [("Host", "fake")])
 
 
-def put(body: object, size_bytes: int = 0, *, idempotent: bool = True, expect_continue: bool = False) -> Request:
+def put(
+    body: object, size_bytes: int = 0, *, idempotent: bool = True, expect_continue: bool = False
+) -> Request:
     return Request(
         "PUT",
         "/",

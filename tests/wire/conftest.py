@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
+import pytest
 import pytest_asyncio
 import uvloop
 
-from omsd.wire import Deadlines, Pool
+from omsd.wire import Deadlines, Origin, Pool
 
 PoolFactory = Callable[..., Pool]
 
@@ -40,3 +42,21 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def full_backlog() -> Iterator[Origin]:
+    """A port where the kernel answers no more connection attempts."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        fillers = []
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+            fillers.append(filler)
+        yield Origin("http", "127.0.0.1", port)
+        for filler in fillers:
+            filler.close()

@@ -89,6 +89,10 @@ class ScriptedServer:
         """The port is known now."""
         self.origin = Origin(self._scheme, "127.0.0.1", port)
 
+    def live(self) -> int:
+        """How many connections are open."""
+        return len(self._tasks)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         task = asyncio.current_task()
@@ -118,10 +122,12 @@ class ScriptedServer:
 
 
 @asynccontextmanager
-async def scripted(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[ScriptedServer]:
+async def scripted(
+    script: Script, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[ScriptedServer]:
     """A listening server; over TLS if a context is given."""
     server = ScriptedServer(script, "https" if tls else "http")
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+    listener = await asyncio.start_server(server.serve, host, port, ssl=tls)
     server.listen_on(listener.sockets[0].getsockname()[1])
     try:
         yield server

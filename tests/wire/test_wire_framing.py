@@ -157,7 +157,10 @@ async def test_reset_in_a_body_is_an_error(make_pool: PoolFactory) -> None:
         (b"SSH-2.0-OpenSSH\r\n", WireErrorKind.PROTOCOL),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello", WireErrorKind.PROTOCOL),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", WireErrorKind.PROTOCOL),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", WireErrorKind.PROTOCOL),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            WireErrorKind.PROTOCOL,
+        ),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", WireErrorKind.PROTOCOL),
         (b"HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", WireErrorKind.PROTOCOL),
         (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", WireErrorKind.PROTOCOL),
