@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from omsd import __version__
@@ -38,4 +40,6 @@ def version() -> None:
 
 def run() -> None:
     """The console script."""
+    # The library writes lost connections to stderr by itself; the commands say it in their own words.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     app(prog_name="omsctl")
