@@ -1,0 +1,45 @@
+"""What the documents say exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from omsd import config
+from omsd.cli.session import Exit
+from omsd.config import EndpointSettings, Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_configuration_key_is_in_the_readme() -> None:
+    sections = [name for name in Settings.__struct_fields__ if name != "endpoint"]
+    fields = {name: Settings.__annotations__[name] for name in sections}
+    assert all(f"[{name}]" in README for name in fields)
+    keys = {
+        key
+        for kind in (*(getattr(config, str(annotation)) for annotation in fields.values()), EndpointSettings)
+        for key in kind.__struct_fields__
+    }
+    assert [key for key in sorted(keys) if f"{key}`" not in README and f" {key}" not in README] == []
+
+
+def test_every_exit_code_of_omsctl_is_in_the_readme() -> None:
+    rows = set(re.findall(r"^\| (\d+) \|", README, re.MULTILINE))
+    assert rows == {str(int(code)) for code in Exit}
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    broken = [
+        f"{path.name}: {link}"
+        for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text())
+        if not (path.parent / link).exists()
+    ]
+    assert broken == []
+
+
+def test_every_make_target_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|    )make ([a-z]+)", README)) <= targets
