@@ -19,6 +19,13 @@ def world(objects_num: int = 10) -> World:
     return World({f"key{number:03d}": 100 for number in range(objects_num)})
 
 
+def two_folders() -> requests.SrcNode:
+    """A source that is planned as two shards."""
+    return requests.SrcNode(
+        cloud_type="AWS", region="us-east-1", ak="A", sk="S", bucket="from", object_key=("a/", "b/")
+    )
+
+
 async def test_a_task_runs_to_its_end_with_exact_counters(tmp_path: Path) -> None:
     async with control_process(tmp_path, world()) as control:
         task = await control.service.create(PROJECT, create_request())
@@ -156,14 +163,7 @@ async def test_a_paused_task_started_for_failures_also_goes_on_with_the_rest(tmp
 async def test_a_decisive_failure_ends_the_task_and_cuts_its_other_shards(tmp_path: Path) -> None:
     here = World({f"{top}/{number}": 1 for top in "ab" for number in range(5)})
     async with control_process(tmp_path, here) as control:
-        source = create_request().src_node
-        assert source is not None
-        request = create_request(
-            src_node=requests.SrcNode(
-                cloud_type="AWS", region="us-east-1", ak="A", sk="S", bucket="from", object_key=("a/", "b/")
-            )
-        )
-        task_id = (await control.service.create(PROJECT, request)).task_id
+        task_id = (await control.service.create(PROJECT, create_request(src_node=two_folders()))).task_id
         first = await control.lease(task_id, 2)
         other = next(lease for lease in control.executor.running if lease != first)
         await control.executor.fail(first, Failure("TRF.0058", "gone"), decisive=True)
@@ -217,6 +217,40 @@ async def test_reports_of_void_leases_change_nothing(tmp_path: Path) -> None:
         control.executor.running[lease] = kept
         await control.executor.work(lease, 5)
         await control.executor.finish(lease)
+        await control.run_out(task_id)
+        assert (await control.reach(task_id, TaskState.SUCCEEDED)).counters.listed_num == 10
+
+
+async def test_a_batch_that_comes_twice_counts_once(tmp_path: Path) -> None:
+    async with control_process(tmp_path, world()) as control:
+        task_id = (await control.service.create(PROJECT, create_request())).task_id
+        lease = await control.lease(task_id)
+        await control.executor.work(lease, 4)
+        assert control.executor.last_batch is not None
+        await control.executor.sink.emit(control.executor.last_batch)
+        await control.run_out(task_id)
+        assert (await control.reach(task_id, TaskState.SUCCEEDED)).counters.listed_num == 10
+
+
+async def test_leases_of_the_failed_run_do_not_count_in_the_new_one(tmp_path: Path) -> None:
+    here = World({f"{folder}/{number}": 1 for folder in "ab" for number in range(5)})
+    async with control_process(tmp_path, here) as control:
+        task_id = (await control.service.create(PROJECT, create_request(src_node=two_folders()))).task_id
+        first = await control.lease(task_id, 2)
+        other = next(lease for lease in control.executor.running if lease != first)
+        await control.executor.fail(first, Failure("TRF.0058", "gone"), decisive=True)
+        await control.reach(task_id, TaskState.FAILED)
+        await control.service.start(PROJECT, task_id, start_request())
+        await control.executor.work(other, 3)
+        left = OpenUpload("k", "u")
+        await control.executor.open_upload(other, left)
+        await control.settle()
+        waiting = await control.task(task_id)
+        assert (waiting.state, waiting.counters, waiting.run) == (TaskState.WAITING, Counters(), 2)
+        await control.executor.release(other)
+        await control.lease(task_id, 2)
+        # It was opened all the same, so the new run aborts it.
+        assert (left,) in control.executor.stale_log
         await control.run_out(task_id)
         assert (await control.reach(task_id, TaskState.SUCCEEDED)).counters.listed_num == 10
 

@@ -124,9 +124,13 @@ async def tell(directory: Path, history: list[tuple[str, int]]) -> None:
         async with control_process(directory, world, clock=clock) as control:
             if not task_id:
                 task_id = (await control.service.create(PROJECT, REQUEST)).task_id
+            for _ in range(6):
+                await control.advance(0)
             while left and left[0][0] != "restart":
                 await act(control, world, task_id, *left.pop(0))
-                await control.advance(0)
+                # Grant, check, plan and lease follow one from another.
+                for _ in range(6):
+                    await control.advance(0)
                 task_id = (await control.service.list(PROJECT, requests.ListTasks())).tasks[0].task.task_id
                 state = await check(control, world, task_id, state)
             if not left:
