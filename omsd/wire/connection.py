@@ -12,7 +12,7 @@ from typing import Protocol, cast
 from omsd.wire.answer import Answer
 from omsd.wire.errors import WireError, WireErrorKind
 from omsd.wire.message import ByteSource, Deadlines, Head, Request, render_head
-from omsd.wire.parse import AnswerParser
+from omsd.wire.parse import AnswerParser, Framing, framing_of, keeps_alive
 from omsd.wire.upload import Upload
 
 _HIGH_WATER_BYTES = 256 * 1024
@@ -39,6 +39,14 @@ class _Phase(Enum):
     LENGTH = auto()
     CHUNKED = auto()
     UNTIL_CLOSE = auto()
+
+
+_PHASE_OF = {
+    Framing.NONE: _Phase.IDLE,
+    Framing.LENGTH: _Phase.LENGTH,
+    Framing.CHUNKED: _Phase.CHUNKED,
+    Framing.UNTIL_CLOSE: _Phase.UNTIL_CLOSE,
+}
 
 
 class Connection(asyncio.Protocol):
@@ -275,8 +283,9 @@ class Connection(asyncio.Protocol):
             raise WireError(
                 WireErrorKind.PROTOCOL, f"status {head.status} before the body was sent", answered=True
             )
-        size_bytes, phase = _framing(self._request.method, head)
-        self._keep = not unsent and phase is not _Phase.UNTIL_CLOSE and _keeps_alive(head, version)
+        framing, size_bytes = framing_of(self._request.method, head)
+        phase = _PHASE_OF[framing]
+        self._keep = not unsent and phase is not _Phase.UNTIL_CLOSE and keeps_alive(head, version)
         self._stop_upload()
         waiter, self._waiter = self._waiter, None
         self._phase = phase
@@ -443,28 +452,3 @@ class Connection(asyncio.Protocol):
 
 def _limit_s(limits: Deadlines, kind: WireErrorKind) -> float:
     return limits.stall_s if kind is WireErrorKind.STALLED else limits.first_byte_s
-
-
-def _framing(method: str, head: Head) -> tuple[int, _Phase]:
-    """How the body of this answer is delimited (RFC 9112 6.3): its size (-1 unknown) and the phase that reads it."""
-    if method == "HEAD" or head.status in (204, 304):
-        return 0, _Phase.IDLE
-    coding = head.headers.get("transfer-encoding")
-    if coding is not None:
-        if coding.lower() != "chunked":
-            raise WireError(WireErrorKind.PROTOCOL, f"transfer coding {coding[:80]!r}", answered=True)
-        return -1, _Phase.CHUNKED
-    length = head.headers.get("content-length")
-    if length is None:
-        return -1, _Phase.UNTIL_CLOSE
-    if not (length.isascii() and length.isdigit()):
-        raise WireError(WireErrorKind.PROTOCOL, f"content length {length[:80]!r}", answered=True)
-    return int(length), _Phase.LENGTH
-
-
-def _keeps_alive(head: Head, version: str) -> bool:
-    connection = head.headers.get("connection")
-    if connection is None:
-        return version == "1.1"
-    tokens = {token.strip().lower() for token in connection.split(",")}
-    return "close" not in tokens and (version == "1.1" or "keep-alive" in tokens)

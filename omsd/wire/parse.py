@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 import httptools
 
 from omsd.wire.errors import WireError, WireErrorKind
@@ -11,6 +13,15 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 256
 
 _END = b"\r\n\r\n"
+
+
+class Framing(Enum):
+    """How the body of an answer is delimited."""
+
+    NONE = auto()
+    LENGTH = auto()
+    CHUNKED = auto()
+    UNTIL_CLOSE = auto()
 
 
 class _StopParsingError(Exception):
@@ -133,6 +144,32 @@ class AnswerParser:
         self._idle_bytes += size_bytes
         if self._idle_bytes > MAX_HEAD_BYTES:
             raise _too_large()
+
+
+def framing_of(method: str, head: Head) -> tuple[Framing, int]:
+    """How the body of this answer is delimited (RFC 9112 6.3): and its size, -1 if unknown."""
+    if method == "HEAD" or head.status in (204, 304):
+        return Framing.NONE, 0
+    coding = head.headers.get("transfer-encoding")
+    if coding is not None:
+        if coding.lower() != "chunked":
+            raise WireError(WireErrorKind.PROTOCOL, f"transfer coding {coding[:80]!r}", answered=True)
+        return Framing.CHUNKED, -1
+    length = head.headers.get("content-length")
+    if length is None:
+        return Framing.UNTIL_CLOSE, -1
+    if not (length.isascii() and length.isdigit()):
+        raise WireError(WireErrorKind.PROTOCOL, f"content length {length[:80]!r}", answered=True)
+    return Framing.LENGTH, int(length)
+
+
+def keeps_alive(head: Head, version: str) -> bool:
+    """The peer means to answer more requests on this connection."""
+    connection = head.headers.get("connection")
+    if connection is None:
+        return version == "1.1"
+    tokens = {token.strip().lower() for token in connection.split(",")}
+    return "close" not in tokens and (version == "1.1" or "keep-alive" in tokens)
 
 
 def _too_large() -> WireError:

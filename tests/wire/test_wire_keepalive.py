@@ -119,6 +119,25 @@ async def test_stale_connection_is_retried_only_once(make_pool: PoolFactory) -> 
         await until(lambda: pool.counts(server.origin).open == 0)
 
 
+async def test_the_retry_does_not_trust_another_kept_connection(make_pool: PoolFactory) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        if peer.number < 2:
+            await until(lambda: len(server.peers) == 2)
+            await peer.send(ok())
+            await peer.head()
+            peer.close()
+        else:
+            await peer.send(ok(b"fresh"))
+
+    async with scripted(script) as server:
+        pool = make_pool()
+        for answer in await asyncio.gather(pool.send(server.origin, get), pool.send(server.origin, get)):
+            await answer.read_all(10)
+        assert pool.counts(server.origin).idle == 2
+        assert await (await pool.send(server.origin, get)).read_all(10) == b"fresh"
+
+
 async def test_fresh_connection_is_never_retried(make_pool: PoolFactory) -> None:
     async def script(peer: Peer) -> None:
         await peer.head()

@@ -84,6 +84,30 @@ async def test_cancellation_after_any_step_of_the_loop_leaves_slot_and_connectio
         await until(lambda: pool.counts(server.origin).open == 1 and server.live() == 1)
 
 
+@pytest.mark.parametrize("steps", range(8))
+async def test_cancellation_at_the_moment_of_the_answer_drops_its_connection(
+    make_pool: PoolFactory, steps: int
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+
+    async with scripted(script) as server:
+        pool = make_pool()
+
+        async def exchange() -> None:
+            await (await pool.send(server.origin, get)).read_all(10)
+
+        task = asyncio.ensure_future(exchange())
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert pool.counts(server.origin).leased == 0
+        await until(lambda: server.live() == 0)
+
+
 @pytest.mark.parametrize("stage", ["handshake", "body out", "head", "body in"])
 async def test_cancellation_in_each_stage_closes_the_connection(make_pool: PoolFactory, stage: str) -> None:
     gone = asyncio.Event()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 
 import pytest
 
-from omsd.wire import BytesSource, Request, WireError, WireErrorKind
+from omsd.wire import BytesSource, Origin, Request, WireError, WireErrorKind
 from tests.wire.bodies import BLOCK, BlockSource, HandSource, ok, put
 from tests.wire.conftest import PoolFactory, until
 from tests.wire.scripted_server import Peer, scripted
@@ -150,6 +152,28 @@ async def test_early_refusal_survives_the_reset_behind_it(make_pool: PoolFactory
             answer = await pool.send(server.origin, lambda body=body: put(body, 400 * len(BLOCK)))
             assert answer.head.status == 403
             assert await answer.read_all(100) == b"denied"
+
+
+async def test_refusal_that_lies_unread_when_our_write_fails_is_still_delivered(
+    make_pool: PoolFactory,
+) -> None:
+    source = HandSource()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        origin = Origin("http", "127.0.0.1", listener.getsockname()[1])
+        async with asyncio.TaskGroup() as group:
+            sending = group.create_task(make_pool().send(origin, lambda: put(source, 100 * len(BLOCK))))
+            await until(lambda: source.sink is not None)
+            assert source.sink is not None
+            # All in one step of the loop: it cannot read the answer before it meets the reset.
+            peer, _ = listener.accept()
+            peer.sendall(REFUSAL)
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
+            for _ in range(10):
+                source.sink.feed(BLOCK)
+            answer = await sending
+        assert answer.head.status == 403
+        assert await answer.read_all(100) == b"denied"
 
 
 async def test_success_before_the_body_was_sent_is_not_believed(make_pool: PoolFactory) -> None:
