@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from omsd.drivers.s3.profiles import Addressing, ListVersion, Profile, profile_a
 from omsd.drivers.s3.store import S3Store
 from omsd.ports.objectstore import ObjectStore
 from omsd.wire import Deadlines, Pool
+
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 AddressPolicy = Callable[[str], bool]
 
@@ -60,6 +63,9 @@ class StoreFactory:
             raise StoreError(
                 StoreErrorKind.UNSUPPORTED, f"{cloud} cannot be a source or destination of this version yet"
             )
+        if not _BUCKET_NAME.fullmatch(location.bucket):
+            # It becomes part of a host or path: anything else could lead to another place.
+            raise StoreError(StoreErrorKind.INVALID, f"{location.bucket!r} is no bucket name")
         region = canonical_region(cloud, location.region)
         override = self._overrides.get((cloud, location.region)) or self._overrides.get((cloud, region))
         if location.endpoint_url:

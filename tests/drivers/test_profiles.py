@@ -59,6 +59,14 @@ async def test_clouds_without_a_driver_and_unknown_regions_are_refused() -> None
     await factory.close()
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "evil.example#", "a@b", "-a", "a b", "b:80"])
+async def test_a_bucket_name_cannot_lead_to_another_host(name: str) -> None:
+    factory = StoreFactory()
+    with pytest.raises(StoreError, match="is no bucket name"):
+        factory.open(Location(CloudType.AWS, "us-east-1", name), KEYS)
+    await factory.close()
+
+
 @pytest.mark.parametrize(
     ("location", "origin", "region"),
     [
@@ -82,6 +90,7 @@ async def test_clouds_without_a_driver_and_unknown_regions_are_refused() -> None
             "https://b.ks3-cn-beijing.ksyuncs.com:443",
             "BEIJING",
         ),
+        (Location(CloudType.AWS, "us-east-1", "a.b"), "https://s3.us-east-1.amazonaws.com:443", "us-east-1"),
         (Location(CloudType.AWS, "us-east-1", "b", "http://[::1]:9000/"), "http://[::1]:9000", "us-east-1"),
     ],
 )

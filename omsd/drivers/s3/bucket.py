@@ -130,7 +130,9 @@ class Bucket:
             raise StoreError(StoreErrorKind.INVALID, f"{place.url}: not an http or https address")
         host = parts.hostname
         self._path = "/"
-        if self.profile.addressing is Addressing.VIRTUAL:
+        # A dot in the name breaks the wildcard of the vendor's certificate.
+        dotted = "." in self.name and parts.scheme == "https"
+        if self.profile.addressing is Addressing.VIRTUAL and not dotted:
             host = f"{self.name}.{host}"
         else:
             self._path = f"/{self.name}/"
