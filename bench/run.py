@@ -114,7 +114,8 @@ async def _measure(
 
 async def _fill(client: Any, bucket: str, data: DataSet) -> None:
     # One body for all: what is stored in it makes no difference to what is measured.
-    body = random.Random(1).randbytes(data.size_bytes)
+    block = random.Random(1).randbytes(min(data.size_bytes, MIB))
+    body = block * (data.size_bytes // len(block))
     numbers = iter(range(data.objects))
 
     async def upload() -> None:
