@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
@@ -179,6 +180,8 @@ async def test_a_put_of_bytes_is_repeated_after_a_lesson(open_store: OpenStore) 
         (206, {}),
         (206, {"Content-Range": "bytes 0-3/10"}),
         (206, {"Content-Range": "bytes 2-4/10"}),
+        (206, {"Content-Range": "bytes 3-5/10"}),
+        (206, {"Content-Range": "bytes 1-5/10"}),
         (206, {"Content-Range": "bytes 2-5/*"}),
         (206, {"Content-Range": "chars 2-5/10"}),
     ],
@@ -186,7 +189,9 @@ async def test_a_put_of_bytes_is_repeated_after_a_lesson(open_store: OpenStore) 
 async def test_another_range_than_the_one_asked_is_malformed(
     open_store: OpenStore, status: int, headers: dict[str, str]
 ) -> None:
-    async with scripted(always(Reply(status, b"abcd", {**MODIFIED, **headers}))) as server:
+    told = re.match(r"bytes (\d)-(\d)", headers.get("Content-Range", ""))
+    size = int(told[2]) - int(told[1]) + 1 if told else 4
+    async with scripted(always(Reply(status, b"x" * size, {**MODIFIED, **headers}))) as server:
         raised = await failing(open_store(server.url).read("k", offset=2, length=4))
         assert raised.kind is StoreErrorKind.MALFORMED
 
