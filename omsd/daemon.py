@@ -58,6 +58,7 @@ def run(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings) -> None:
+    _log.info("starting", version=__version__, pid=os.getpid())
     notifier = Notifier.from_environment(os.environ)
     signals = _Signals()
     with signals:

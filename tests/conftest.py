@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+
+# Tests start processes while gRPC runs in this one; its fork handlers would say so on stderr each time.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from tests.servers import S3Server, start_moto, start_rclone_s3, start_seaweed
 

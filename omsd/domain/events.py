@@ -77,5 +77,12 @@ class UploadClosed:
 
 
 ShardEvent = (
-    ShardProgress | ShardBatch | ShardDone | ShardReleased | ShardFailed | WorkerLost | UploadOpened | UploadClosed
+    ShardProgress
+    | ShardBatch
+    | ShardDone
+    | ShardReleased
+    | ShardFailed
+    | WorkerLost
+    | UploadOpened
+    | UploadClosed
 )

@@ -62,7 +62,10 @@ class UploadLog:
 
 @dataclass(slots=True)
 class ShardContext:
-    """redo_since_s: start of the run if an earlier lease may have written objects that were never reported, else None."""
+    """redo_since_s: start of the run if an earlier lease may have written objects that were never reported, else None.
+
+    learned: the ends whose service has been asked what it is (see learn()); shared by all shards that use the same stores.
+    """
 
     source: ObjectStore
     destination: ObjectStore
@@ -73,6 +76,7 @@ class ShardContext:
     pacers: PacerPair
     uploads: UploadLog
     redo_since_s: float | None
+    learned: set[Side] = field(default_factory=set)
     meter: Meter = field(default_factory=Meter)
     random01: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -87,6 +91,22 @@ class ShardContext:
 
     def store_at(self, side: Side) -> ObjectStore:
         return self.source if side is Side.SOURCE else self.destination
+
+    async def learn(self) -> None:
+        """Both stores know what their service can do. Raises ShardFailedError if one cannot be used."""
+        for side in (Side.SOURCE, Side.DESTINATION):
+            attempt = 0
+            while side not in self.learned:
+                try:
+                    await self.store_at(side).check()
+                    self.learned.add(side)
+                except StoreError as error:
+                    error.side = side
+                    await self.raise_if_decisive(error)
+                    attempt += 1
+                    if not await self.backed_off(error, attempt):
+                        decisive = error.kind is StoreErrorKind.PERMISSION
+                        raise ShardFailedError(failure_of(error, side), decisive=decisive) from error
 
     async def backed_off(self, error: StoreError, attempt: int) -> bool:
         """Wait before the next attempt; False if there is none. attempt: how often it was tried, from 1."""

@@ -143,7 +143,7 @@ class ObjectCopier:
             with AT_SOURCE:
                 reading = await self._ctx.source.read(listed.key, if_match=listed.etag)
             try:
-                if 0 <= reading.size_bytes <= self._ctx.settings.whole_max_bytes:
+                if self._goes_whole(reading):
                     outcome = await self._put_whole(reading, listed, target_key)
                 else:
                     outcome = await self._put_stream(reading, listed, target_key)
@@ -154,13 +154,25 @@ class ObjectCopier:
         finally:
             self._ctx.pacers.release(succeeded=succeeded)
 
+    def _goes_whole(self, reading: Reading) -> bool:
+        """Small ones, and those whose checksum the destination would verify if only it were known before the first byte."""
+        settings, abilities = self._ctx.settings, self._ctx.destination.abilities
+        if not 0 <= reading.size_bytes <= settings.single_put_max_bytes:
+            return False
+        if reading.size_bytes <= settings.whole_max_bytes:
+            return True
+        known = reading.head.checksums
+        nvme_unknown = abilities.verifies_crc64_nvme and known.crc64_nvme is None
+        xz_unknown = abilities.verifies_crc64_xz and known.crc64_xz is None
+        return nvme_unknown or xz_unknown
+
     async def _put_whole(self, reading: Reading, listed: ListedObject, target_key: str) -> Outcome:
         """Read all, check against what the source publishes, put with the checksum that the destination verifies."""
         ctx = self._ctx
         head = reading.head
         async with ctx.budget.reserve(reading.size_bytes):
             with AT_SOURCE:
-                data = await reading.read_all(ctx.settings.whole_max_bytes)
+                data = await reading.read_all(reading.size_bytes)
                 digest = digest_for(head.checksums, ctx.destination.abilities)
                 digest.update(data)
                 sums = digest.checksums()

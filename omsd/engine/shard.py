@@ -59,7 +59,6 @@ class ShardRun:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._report(), name=f"report of shard {self._shard.shard_id}")
             try:
-                await self._abort_stale()
                 await self._work()
             except ShardFailedError as error:
                 failure = error
@@ -98,6 +97,10 @@ class ShardRun:
                 raise
 
     async def _list_and_copy(self) -> None:
+        await self._ctx.learn()
+        await self._abort_stale()
+        if self._draining:
+            return
         name = f"shard {self._shard.shard_id}"
         try:
             async with asyncio.TaskGroup() as work:

@@ -37,6 +37,7 @@ class _OpenTask:
         self.throttle = throttle
         self.shards = 0
         self.forgotten = False
+        self.learned: set[Side] = set()
         self._stores: tuple[ObjectStore, ObjectStore] | None = None
 
     def stores(self, open_store: OpenStore) -> tuple[ObjectStore, ObjectStore]:
@@ -192,6 +193,7 @@ class Worker:
             pacers=PacerPair(self._pacer(spec.source), self._pacer(spec.destination)),
             uploads=UploadLog(opened, closed),
             redo_since_s=task.work.started_s if attempt > 1 else None,
+            learned=task.learned,
         )
 
     async def _emit(self, event: ShardEvent) -> None:

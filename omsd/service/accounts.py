@@ -88,7 +88,7 @@ class Accounts:
         shard.failures = 0
         counters = batch.counters
         if shard.already_listed:
-            counters = replace(counters, listed_num=0, listed_size_bytes=0)
+            counters = replace(counters, listed_num=0)
         hot.task = replace(hot.task, counters=hot.task.counters.plus(counters))
         self._mover.count_active(hot)
         stage.changes.append(AdvanceShard(lease.shard_id, batch.checkpoint))

@@ -83,7 +83,7 @@ class LiveBoard:
         lease = self._leases.get(lease_id)
         if lease is not None:
             if lease.already_listed:
-                counters = replace(progress.counters, listed_num=0, listed_size_bytes=0)
+                counters = replace(progress.counters, listed_num=0)
                 progress = replace(progress, counters=counters)
             lease.progress = progress
             self._moved(lease, progress.moved_total_bytes)

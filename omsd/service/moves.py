@@ -158,11 +158,15 @@ class Mover:
         stage.after.append(partial(self._scheduler.begin, work, hot.stint, task.priority, task.windows))
 
     def _retry_failed(self, hot: HotTask, retry: Retry, stage: Stage) -> None:
-        """The failed objects are unaccounted for again; they stay listed."""
+        """The failed objects are unaccounted for again; they stay listed, their sizes are found anew."""
         self.add_shards(hot, retry.drafts, stage, already_listed=True)
         stage.changes.append(DropFailed(hot.task.task_id))
         hot.tally = {}
-        taken_back = Counters(failed_num=-retry.failed_num, failed_size_bytes=-retry.failed_size_bytes)
+        taken_back = Counters(
+            failed_num=-retry.failed_num,
+            failed_size_bytes=-retry.failed_size_bytes,
+            listed_size_bytes=-retry.failed_size_bytes,
+        )
         hot.task = replace(hot.task, counters=hot.task.counters.plus(taken_back))
 
     def _now_ms(self) -> int:

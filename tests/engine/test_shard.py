@@ -143,8 +143,8 @@ async def test_a_pass_without_changes_costs_listings_only() -> None:
     report = Report()
     assert await make_run(source, destination, report).run()
     assert report.counters.skipped_num == 2500
-    assert source.calls == {"list_page": 3}
-    assert destination.calls == {"list_page": 3}
+    assert source.calls == {"check": 1, "list_page": 3}
+    assert destination.calls == {"check": 1, "list_page": 3}
 
 
 async def test_named_keys_and_missing_ones() -> None:

@@ -28,6 +28,7 @@ LEGAL = {
     *((state, state) for state in TaskState),
     (TaskState.WAITING, TaskState.MIGRATING),
     (TaskState.WAITING, TaskState.PAUSED),
+    (TaskState.WAITING, TaskState.PAUSING),
     (TaskState.WAITING, TaskState.FAILED),
     (TaskState.WAITING, TaskState.SUCCEEDED),
     (TaskState.MIGRATING, TaskState.PAUSING),

@@ -1,0 +1,175 @@
+"""A real daemon as a subprocess, and tasks on it over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omsd.cli.client import CallError, ServerAddress, TaskClient
+from omsd.pb.v1 import task_pb2, types_pb2
+from tests.servers import Process, S3Server, free_port
+
+READY_DEADLINE_S = 60.0
+TASK_DEADLINE_S = 90.0
+WAITING, MIGRATING, PAUSED, FAILED, SUCCEEDED, PAUSING = 1, 2, 3, 4, 5, 7
+
+
+@dataclass
+class Daemon:
+    """`omsd serve` in a folder of its own; start() and kill() as often as a test likes."""
+
+    folder: Path
+    workers: int = 2
+    extra: str = ""
+    port: int = field(default_factory=free_port)
+    process: Process | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "omsd.toml"
+
+    def write_config(self) -> None:
+        self.config.write_text(
+            f'[server]\ngrpc_listen = "{self.address}"\nstate_dir = "{self.folder / "state"}"\nworkers = {self.workers}\n'
+            f'time_zone = "UTC"\n[log]\nformat = "json"\n[network]\nallow_private = ["loopback"]\n{self.extra}'
+        )
+
+    async def start(self, env: Mapping[str, str] | None = None) -> None:
+        """The daemon answers."""
+        self.write_config()
+        before = len(self.log())
+        self.process = Process(
+            [sys.executable, "-m", "omsd", "serve", "--config", str(self.config)],
+            cwd=self.folder,
+            env=env,
+            deadline_s=600.0,
+        )
+        async with asyncio.timeout(READY_DEADLINE_S):
+            while '"event": "ready"' not in self.log()[before:]:
+                assert self.process.alive(), self.log()[before:]
+                await asyncio.sleep(0.05)
+
+    def log(self) -> str:
+        """All it has printed, over all starts."""
+        path = self.folder / "log"
+        return path.read_text() if path.exists() else ""
+
+    def events(self) -> list[dict[str, Any]]:
+        """The log lines that are JSON."""
+        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+
+    def worker_pids(self) -> list[int]:
+        """The live workers, children of the daemon."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(child) for child in children]
+
+    def kill(self) -> None:
+        """kill -9 of the control process alone."""
+        assert self.process is not None
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.popen.wait(10)
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM, *, deadline_s: float = 60.0) -> int:
+        """The exit status after a signal."""
+        assert self.process is not None
+        os.kill(self.process.pid, number)
+        return await asyncio.to_thread(self.process.popen.wait, deadline_s)
+
+    def end(self) -> None:
+        """Nothing of it runs any more."""
+        if self.process is not None and self.process.alive():
+            for pid in self.worker_pids():
+                os.kill(pid, signal.SIGKILL)
+            self.process.kill()
+
+    def client(self, project: str = "p1") -> TaskClient:
+        return TaskClient(ServerAddress(self.address), project)
+
+
+def node(server: S3Server, bucket: str, url: str = "") -> dict[str, Any]:
+    """What both node messages have in common."""
+    return {
+        "cloud_type": "AWS",
+        "region": server.region,
+        "bucket": bucket,
+        "ak": server.access_key,
+        "sk": server.secret_key,
+        "endpoint": url or server.url,
+    }
+
+
+def request(
+    source: dict[str, Any], destination: dict[str, Any], keys: list[str] | None = None, **fields: Any
+) -> task_pb2.CreateTaskRequest:
+    """A task over the whole bucket unless keys are named."""
+    fields.setdefault("task_type", types_pb2.TASK_TYPE_PREFIX)
+    return task_pb2.CreateTaskRequest(
+        src_node=task_pb2.SrcNodeReq(object_key=[""] if keys is None else keys, **source),
+        dst_node=task_pb2.DstNodeReq(**destination),
+        **fields,
+    )
+
+
+def keys_again(server: S3Server, task_id: int, **fields: Any) -> task_pb2.StartTaskRequest:
+    """A start with the keys of one server for both ends."""
+    ak, sk = server.access_key, server.secret_key
+    return task_pb2.StartTaskRequest(task_id=task_id, src_ak=ak, src_sk=sk, dst_ak=ak, dst_sk=sk, **fields)
+
+
+async def wait_for(
+    client: TaskClient,
+    task_id: int,
+    reached: Callable[[task_pb2.Task], bool],
+    *,
+    deadline_s: float = TASK_DEADLINE_S,
+) -> task_pb2.Task:
+    """Poll until the task is as wanted; each view on the way must add up."""
+    task = task_pb2.Task()
+    try:
+        async with asyncio.timeout(deadline_s):
+            while True:
+                try:
+                    task = await client.get(task_id)
+                except CallError as error:
+                    if not error.unreachable:
+                        raise
+                else:
+                    check_view(task)
+                    if reached(task):
+                        return task
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not reached within {deadline_s} s: {task}") from None
+
+
+def check_view(task: task_pb2.Task) -> None:
+    """What is true of a task at every moment."""
+    accounted = task.successful_num + task.skipped_num + task.failed_num
+    assert accounted <= task.total_num, task
+    assert 0.0 <= task.progress <= 1.0, task
+    assert task.real_size <= task.complete_size, task
+    if task.status == SUCCEEDED:
+        assert accounted == task.total_num, task
+        assert task.failed_num == 0, task
+        assert task.progress == 1.0, task
+        assert task.is_query_over, task
+    assert (task.error_reason.error_code != "") == (task.status == FAILED), task
+
+
+async def ended(client: TaskClient, task_id: int, *, deadline_s: float = TASK_DEADLINE_S) -> task_pb2.Task:
+    """The task when it has succeeded or failed."""
+    return await wait_for(
+        client, task_id, lambda task: task.status in (SUCCEEDED, FAILED), deadline_s=deadline_s
+    )

@@ -1,0 +1,217 @@
+"""Pause, kill -9, signals, restart: what runs goes on, nothing is lost, nothing is counted twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from omsd.cli.client import CallError
+from omsd.pb.v1 import types_pb2
+from tests.e2e.harness import (
+    FAILED,
+    MIGRATING,
+    PAUSED,
+    SUCCEEDED,
+    Daemon,
+    ended,
+    keys_again,
+    node,
+    request,
+    wait_for,
+)
+from tests.servers import S3Server
+
+MIB = 1024 * 1024
+
+
+def mixed(seed: int, small: int = 250, large: int = 3) -> dict[str, bytes]:
+    """Small objects, and some of several parts."""
+    rng = random.Random(seed)
+    objects = {f"small/{n:05}": rng.randbytes(rng.randrange(20_000)) for n in range(small)}
+    objects.update({f"large/{n}": rng.randbytes(40 * MIB + n) for n in range(large)})
+    return objects
+
+
+async def test_pause_and_start_again_goes_on_where_it_was(daemon: Daemon, seaweed: S3Server) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    objects = mixed(1)
+    await seaweed.put_many(source, objects)
+    await daemon.start()
+    async with daemon.client() as client:
+        wanted = request(node(seaweed, source), node(seaweed, destination))
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=8 * MIB)
+        task_id = (await client.create(wanted)).id
+        await wait_for(client, task_id, lambda task: task.complete_size > 2 * MIB)
+        await client.stop(task_id)
+        paused = await wait_for(client, task_id, lambda task: task.status == PAUSED)
+        assert paused.migrate_speed == 0
+        assert paused.complete_size < sum(map(len, objects.values()))
+        with pytest.raises(CallError) as caught:
+            await client.stop(task_id)
+        assert caught.value.code == "OMS.0066"
+        await client.limit(task_id, [])
+        await client.start(keys_again(seaweed, task_id))
+        task = await ended(client, task_id)
+        assert (task.status, task.successful_num, task.skipped_num) == (SUCCEEDED, len(objects), 0), task
+        await client.delete(task_id)
+        with pytest.raises(CallError) as caught:
+            await client.get(task_id)
+        assert caught.value.code == "OMS.0054"
+    assert await seaweed.get_all(destination) == objects
+    assert not await seaweed.open_uploads(destination)
+
+
+@pytest.mark.timeout(300)
+async def test_killed_workers_and_daemons_lose_and_double_nothing(daemon: Daemon, seaweed: S3Server) -> None:
+    """kill -9 at random points; the seed is printed when it fails."""
+    seed = random.SystemRandom().randrange(10**6)
+    print("seed", seed)
+    rng = random.Random(seed)
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    objects = mixed(seed)
+    await seaweed.put_many(source, objects)
+    await daemon.start()
+    async with daemon.client() as client:
+        wanted = request(node(seaweed, source), node(seaweed, destination))
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=24 * MIB)
+        task_id = (await client.create(wanted)).id
+        for point in range(6):
+            await asyncio.sleep(rng.uniform(0.1, 1.5))
+            task = await wait_for(client, task_id, lambda task: True)
+            if task.status != MIGRATING:
+                break
+            if point % 2:
+                daemon.kill()
+                await daemon.start()
+            else:
+                os.kill(rng.choice(daemon.worker_pids()), signal.SIGKILL)
+    async with daemon.client() as client:
+        await client.limit(task_id, [])
+        task = await ended(client, task_id, deadline_s=150)
+    assert (task.status, task.total_num) == (SUCCEEDED, len(objects)), task
+    assert (task.successful_num, task.skipped_num) == (len(objects), 0), task
+    assert task.real_size == task.total_size == sum(map(len, objects.values())), task
+    assert await seaweed.get_all(destination) == objects
+    assert not await seaweed.open_uploads(destination)
+
+
+async def test_a_signal_drains_and_the_task_goes_on_after_the_restart(
+    daemon: Daemon, seaweed: S3Server
+) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    objects = mixed(3, small=400, large=1)
+    await seaweed.put_many(source, objects)
+    await daemon.start()
+    async with daemon.client() as client:
+        wanted = request(node(seaweed, source), node(seaweed, destination))
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=10 * MIB)
+        task_id = (await client.create(wanted)).id
+        await wait_for(client, task_id, lambda task: task.complete_size > MIB)
+        workers = daemon.worker_pids()
+        assert await daemon.stop(signal.SIGINT) == 0
+        assert not any(await asyncio.to_thread(lambda: [os.path.exists(f"/proc/{pid}") for pid in workers]))
+        assert not await seaweed.open_uploads(destination)
+        await daemon.start()
+    async with daemon.client() as client:
+        await client.limit(task_id, [])
+        task = await ended(client, task_id)
+    assert (task.status, task.successful_num, task.skipped_num) == (SUCCEEDED, len(objects), 0), task
+    assert await seaweed.get_all(destination) == objects
+
+
+async def test_a_second_signal_cuts(daemon: Daemon, seaweed: S3Server) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    await seaweed.put(source, "large", bytes(60 * MIB))
+    await daemon.start()
+    async with daemon.client() as client:
+        wanted = request(node(seaweed, source), node(seaweed, destination))
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=MIB)
+        task_id = (await client.create(wanted)).id
+        await wait_for(client, task_id, lambda task: task.complete_size > 0)
+        os.kill(daemon.worker_pids()[0], 0)
+        assert daemon.process is not None
+        os.kill(daemon.process.pid, signal.SIGTERM)
+        await wait_until(lambda: '"event": "stopping"' in daemon.log())
+        # 60 MiB at 1 MiB/s would keep the drain busy for its whole grace of 30 s.
+        assert await daemon.stop(deadline_s=20) == 0
+    assert '"event": "cutting"' in daemon.log()
+
+
+async def wait_until(true: object, deadline_s: float = 20.0) -> None:
+    async with asyncio.timeout(deadline_s):
+        while not true():  # type: ignore[operator]
+            await asyncio.sleep(0.02)
+
+
+async def test_a_second_daemon_on_the_same_state_refuses_to_start(daemon: Daemon) -> None:
+    await daemon.start()
+    second = Daemon(daemon.folder, port=daemon.port + 1)
+    before = len(daemon.log())
+    with pytest.raises(AssertionError, match="another daemon|in use|holds|held"):
+        await second.start()
+    assert second.process is not None
+    assert second.process.popen.wait(10) == 1
+    said = daemon.log()[before:]
+    assert str(daemon.folder / "state") in said
+    assert str(daemon.process.pid if daemon.process else "") in said
+    assert "Traceback" not in said
+
+
+async def test_systemd_hears_ready_after_recovery_and_stopping(daemon: Daemon, tmp_path: Path) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(30)
+        await daemon.start({"NOTIFY_SOCKET": str(path)})
+        assert b"READY=1" in await asyncio.to_thread(listener.recv, 4096)
+        assert await daemon.stop() == 0
+        assert b"STOPPING=1" in await asyncio.to_thread(listener.recv, 4096)
+
+
+async def test_keys_are_needed_again_after_a_pause_and_never_stored_plainly(
+    daemon: Daemon, moto: S3Server
+) -> None:
+    source, destination = await moto.make_bucket(), await moto.make_bucket()
+    await moto.put_many(source, {f"{n:03}": bytes(100_000) for n in range(100)})
+    secret = "a-very-secret-key-of-this-test"
+    await daemon.start()
+    async with daemon.client() as client:
+        from_here = {**node(moto, source), "sk": secret}  # moto takes any key
+        wanted = request(from_here, node(moto, destination), task_type=types_pb2.TASK_TYPE_PREFIX)
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=MIB)
+        task_id = (await client.create(wanted)).id
+        await wait_for(client, task_id, lambda task: task.status == MIGRATING)
+        assert not any(secret.encode() in data for data in await asyncio.to_thread(state_files, daemon))
+        await client.stop(task_id)
+        await wait_for(client, task_id, lambda task: task.status == PAUSED)
+        start = keys_again(moto, task_id)
+        start.ClearField("src_sk")
+        with pytest.raises(CallError) as caught:
+            await client.start(start)
+        assert caught.value.code == "OMS.1004"
+        assert caught.value.violations[0].field == "src_sk"
+    assert secret not in daemon.log()
+    assert await daemon.stop() == 0
+    assert not any(secret.encode() in data for data in await asyncio.to_thread(state_files, daemon))
+
+
+def state_files(daemon: Daemon) -> list[bytes]:
+    return [path.read_bytes() for path in (daemon.folder / "state").iterdir() if path.is_file()]
+
+
+async def test_a_failed_task_runs_anew_with_fresh_counters(daemon: Daemon, seaweed: S3Server) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    await daemon.start()
+    async with daemon.client() as client:
+        task_id = (await client.create(request(node(seaweed, source), node(seaweed, destination)))).id
+        assert (await ended(client, task_id)).status == FAILED
+        await seaweed.put_many(source, {"a": b"1", "b": b"2"})
+        await client.start(keys_again(seaweed, task_id))
+        task = await ended(client, task_id)
+    assert (task.status, task.total_num, task.successful_num) == (SUCCEEDED, 2, 2)
