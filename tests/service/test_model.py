@@ -36,6 +36,9 @@ LEGAL = {
     (TaskState.MIGRATING, TaskState.FAILED),
     (TaskState.MIGRATING, TaskState.SUCCEEDED),
     (TaskState.PAUSING, TaskState.PAUSED),
+    # By way of Paused: a restart lies between two looks.
+    (TaskState.PAUSING, TaskState.WAITING),
+    (TaskState.PAUSING, TaskState.MIGRATING),
     (TaskState.PAUSED, TaskState.WAITING),
     (TaskState.PAUSED, TaskState.MIGRATING),
     (TaskState.PAUSED, TaskState.FAILED),
