@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,3 +17,13 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     daemon = Daemon(tmp_path)
     yield daemon
     daemon.end()
+
+
+@pytest.fixture(scope="session")
+def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A running daemon for tests that leave it as it was; it must still stop in good order at the end."""
+    daemon = Daemon(tmp_path_factory.mktemp("shared"))
+    asyncio.run(daemon.start())
+    yield daemon
+    assert asyncio.run(daemon.stop()) == 0
+    assert "Traceback" not in daemon.log()

@@ -1,0 +1,168 @@
+"""Faults on the way, made by a proxy of ours before the real server: caught, survived, or told in the documented code."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.e2e.harness import FAILED, SUCCEEDED, Daemon, ended, node, request, wait_for
+from tests.fakes.fault_proxy import Fault, FaultProxy, Kind, s3_error
+from tests.servers import S3Server
+
+MIB = 1024 * 1024
+
+
+def objects_of(seed: int, number: int = 40) -> dict[str, bytes]:
+    rng = random.Random(seed)
+    objects = {f"small/{n:03}": rng.randbytes(rng.randrange(1, 30_000)) for n in range(number)}
+    return {**objects, "stream": rng.randbytes(3 * MIB), "large": rng.randbytes(40 * MIB)}
+
+
+async def fill(server: S3Server, bucket: str, objects: dict[str, bytes]) -> None:
+    """With a CRC64 that the source publishes, as a bucket written by current clients has."""
+    for key, data in objects.items():
+        await server.put(bucket, key, data, ChecksumAlgorithm="CRC64NVME")
+
+
+FAULTS = {
+    "a bit flipped in what the source sends": lambda: [
+        Fault(Kind.FLIP_ANSWER, "GET", r"small/00[0-4]$", times=3, at=0),
+        Fault(Kind.FLIP_ANSWER, "GET", r"stream$", at=2 * MIB),
+        Fault(Kind.FLIP_ANSWER, "GET", r"large$", at=-1),
+    ],
+    "a bit flipped in what the destination gets": lambda: [
+        Fault(Kind.FLIP_REQUEST, "PUT", r"small/00[0-4]$", times=3, at=0),
+        Fault(Kind.FLIP_REQUEST, "PUT", r"stream$", at=2 * MIB),
+        Fault(Kind.FLIP_REQUEST, "PUT", r"large\?", times=2, at=100),
+    ],
+    "bodies that end early": lambda: [
+        Fault(Kind.TRUNCATE, "GET", r"small/", times=5, at=1),
+        Fault(Kind.TRUNCATE, "GET", r"stream$", at=MIB),
+        Fault(Kind.TRUNCATE, "GET", r"large$", times=2, at=5 * MIB),
+        Fault(Kind.TRUNCATE, "GET", r"list-type", at=300),
+    ],
+    "a burst of 503": lambda: [s3_error(503, "SlowDown", times=60)],
+    "every third request refused": lambda: [s3_error(503, "SlowDown", times=None, chance=0.3, seed=7)],
+    "429 with Retry-After": lambda: [s3_error(429, "TooManyRequests", times=3, retry_after_s=1)],
+    "500 on every kind of request": lambda: [
+        s3_error(500, "InternalError", method=method, times=2) for method in ("GET", "PUT", "POST")
+    ],
+    "resets": lambda: [Fault(Kind.RESET, method, times=4) for method in ("GET", "PUT", "POST")],
+    "answers that are lost": lambda: [Fault(Kind.LOSE, method, times=3) for method in ("PUT", "POST")],
+    "an error inside a 200 to a Complete": lambda: [
+        s3_error(200, "InternalError", method="POST", target="uploadId", times=2),
+    ],
+    "an empty 200 to a Complete": lambda: [Fault(Kind.ANSWER, "POST", "uploadId", status=200)],
+    "ranges that are ignored once": lambda: [
+        Fault(Kind.ANSWER, "GET", r"large$", times=2, status=200, body=b"everything"),
+    ],
+    "one 403 and one 404 each": lambda: [
+        s3_error(403, "AccessDenied", method="GET", target="small"),
+        s3_error(404, "NoSuchKey", method="GET", target="small"),
+        s3_error(403, "AccessDenied", method="PUT", target="small"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_the_copy_is_true_in_spite_of(name: str, shared_daemon: Daemon, seaweed: S3Server) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    objects = objects_of(len(name))
+    await fill(seaweed, source, objects)
+    with FaultProxy(seaweed.url) as proxy:
+        async with shared_daemon.client() as client:
+            faults = [proxy.add(fault) for fault in FAULTS[name]()]
+            created = await client.create(
+                request(node(seaweed, source, proxy.url), node(seaweed, destination, proxy.url))
+            )
+            task = await ended(client, created.id)
+    assert task.status == SUCCEEDED, (task, shared_daemon.log()[-2000:])
+    assert (task.successful_num, task.total_num) == (len(objects), len(objects))
+    assert await seaweed.get_all(destination) == objects
+    assert not await seaweed.open_uploads(destination)
+    assert any(fault.met for fault in faults)
+    assert seaweed.secret_key not in shared_daemon.log()
+
+
+async def test_a_body_that_stalls_is_given_up_and_fetched_again(daemon: Daemon, seaweed: S3Server) -> None:
+    daemon.extra = "stall_timeout_s = 1.0\nfirst_byte_timeout_s = 1.0\n"
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    objects = objects_of(3, 5)
+    await fill(seaweed, source, objects)
+    await daemon.start()
+    with FaultProxy(seaweed.url) as proxy:
+        proxy.add(Fault(Kind.STALL, "GET", r"stream$", at=MIB))
+        proxy.add(Fault(Kind.STALL, "GET", r"large$", at=0))
+        proxy.add(Fault(Kind.SILENCE, "GET", r"small/000$"))
+        async with daemon.client() as client:
+            created = await client.create(
+                request(node(seaweed, source, proxy.url), node(seaweed, destination))
+            )
+            task = await ended(client, created.id)
+    assert task.status == SUCCEEDED, task
+    assert await seaweed.get_all(destination) == objects
+
+
+async def test_bytes_that_are_wrong_for_good_fail_that_object(
+    shared_daemon: Daemon, seaweed: S3Server
+) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    await fill(seaweed, source, {"good": b"good", "bad": b"bad"})
+    with FaultProxy(seaweed.url) as proxy:
+        proxy.add(Fault(Kind.FLIP_ANSWER, "GET", r"/bad$", times=None))
+        async with shared_daemon.client() as client:
+            created = await client.create(
+                request(node(seaweed, source, proxy.url), node(seaweed, destination))
+            )
+            task = await ended(client, created.id)
+    assert (task.status, task.successful_num, task.failed_num) == (FAILED, 1, 1)
+    assert "CRC64" in task.error_reason.error_msg
+    assert await seaweed.get_all(destination) == {"good": b"good"}
+
+
+async def is_deleted(server: S3Server, bucket: str) -> bool:
+    """The bucket is emptied and deleted, unless somebody wrote into it between the two."""
+    try:
+        await server.delete_bucket(bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "BucketNotEmpty":
+            raise
+        return False
+    return True
+
+
+async def test_the_destination_bucket_vanishing_in_mid_task(shared_daemon: Daemon, moto: S3Server) -> None:
+    source, destination = await moto.make_bucket(), await moto.make_bucket()
+    await moto.put_many(source, {f"{n:04}": bytes(10_000) for n in range(300)})
+    async with shared_daemon.client() as client:
+        wanted = request(node(moto, source), node(moto, destination))
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=MIB)
+        task_id = (await client.create(wanted)).id
+        await wait_for(client, task_id, lambda task: task.successful_num > 0)
+        while not await is_deleted(moto, destination):
+            continue
+        task = await ended(client, task_id)
+    assert (task.status, task.error_reason.error_code) == (FAILED, "TRF.0058"), task
+    assert "bucket" in task.error_reason.error_msg
+    assert 0 < task.successful_num < 300
+
+
+async def test_a_source_that_changes_under_way_is_never_mixed(
+    shared_daemon: Daemon, seaweed: S3Server
+) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    old, new = b"o" * (40 * MIB), b"n" * (36 * MIB)
+    await seaweed.put(source, "large", old)
+    async with shared_daemon.client() as client:
+        wanted = request(node(seaweed, source), node(seaweed, destination))
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=20 * MIB)
+        task_id = (await client.create(wanted)).id
+        await wait_for(client, task_id, lambda task: task.complete_size > 4 * MIB)
+        await seaweed.put(source, "large", new)
+        await client.limit(task_id, [])
+        task = await ended(client, task_id)
+    assert task.status == SUCCEEDED, task
+    assert (await seaweed.get_all(destination))["large"] == new
+    assert not await seaweed.open_uploads(destination)
