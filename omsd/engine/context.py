@@ -28,6 +28,14 @@ class ShardFailedError(Exception):
         self.decisive = decisive
 
 
+class GaveUpError(Exception):
+    """A part of an object was tried as often as it may be: the object has failed, trying it as a whole would begin all over."""
+
+    def __init__(self, error: StoreError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 class AtSide:
     """Marks StoreErrors that leave the block with the end that was called; reusable, cheap."""
 
@@ -81,10 +89,11 @@ class ShardContext:
     random01: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
-    def policy(self) -> RetryPolicy:
-        """How often and how fast the engine tries again."""
+    def policy(self, kind: StoreErrorKind) -> RetryPolicy:
+        """How often and how fast the engine tries again; a storm of refusals is sat out."""
+        busy = kind in (StoreErrorKind.THROTTLED, StoreErrorKind.UNAVAILABLE)
         return RetryPolicy(
-            max_attempts=self.settings.max_attempts,
+            max_attempts=self.settings.busy_attempts if busy else self.settings.max_attempts,
             base_s=self.settings.retry_base_s,
             cap_s=self.settings.retry_cap_s,
         )
@@ -117,7 +126,7 @@ class ShardContext:
         if not retryable:
             return False
         delay_s = next_delay(
-            retryable, attempt, error.retry_after_s, policy=self.policy(), random01=self.random01()
+            retryable, attempt, error.retry_after_s, policy=self.policy(error.kind), random01=self.random01()
         )
         if delay_s is None:
             return False

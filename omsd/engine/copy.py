@@ -8,7 +8,7 @@ from omsd.domain.errors import Failure, Side, StoreError, StoreErrorKind, failur
 from omsd.domain.model import Outcome, OutcomeKind, OverwriteMode, Verdict
 from omsd.domain.overwrite import Action, decide, equal_crc64
 from omsd.domain.plan import map_key
-from omsd.engine.context import AT_DESTINATION, AT_SOURCE, ShardContext
+from omsd.engine.context import AT_DESTINATION, AT_SOURCE, GaveUpError, ShardContext
 from omsd.engine.digest import digest_for
 from omsd.engine.multipart import MultipartCopy
 from omsd.engine.stream import BodyTap
@@ -72,6 +72,8 @@ class ObjectCopier:
         while True:
             try:
                 return await self._once(current, target_key)
+            except GaveUpError as end:
+                return _failed(current, failure_of(end.error, end.error.side or Side.SOURCE))
             except StoreError as error:
                 await self._ctx.raise_if_decisive(error)
                 if error.kind is StoreErrorKind.PRECONDITION and error.side is Side.SOURCE:

@@ -10,7 +10,13 @@ from omsd.domain.errors import Side, StoreError, StoreErrorKind
 from omsd.domain.model import OpenUpload
 from omsd.domain.overwrite import equal_crc64
 from omsd.domain.plan import PartSpan, plan_parts
-from omsd.engine.context import AT_DESTINATION, AT_SOURCE, ShardContext, ShardFailedError
+from omsd.engine.context import (
+    AT_DESTINATION,
+    AT_SOURCE,
+    GaveUpError,
+    ShardContext,
+    ShardFailedError,
+)
 from omsd.engine.digest import combine, digest_for
 from omsd.engine.stream import BodyTap
 from omsd.ports.objectstore import Checksums, ObjectHead, PartReceipt, PutOptions, PutReceipt
@@ -32,7 +38,7 @@ class MultipartCopy:
     async def run(self, options: PutOptions) -> tuple[Checksums, PutReceipt]:
         """The destination object exists; returns the CRC64 of the bytes streamed and the destination's answer.
 
-        Raises StoreError; the upload is aborted then, also when the caller is cancelled.
+        Raises StoreError if the object may be tried anew, GaveUpError if not; the upload is aborted then, also when the caller is cancelled.
         """
         abilities = self._ctx.destination.abilities
         spans = plan_parts(
@@ -67,7 +73,7 @@ class MultipartCopy:
                     work.create_task(
                         self._drain_spans(todo, receipts), name=f"parts {number} of {self._target_key}"
                     )
-        except* (StoreError, ShardFailedError) as group:
+        except* (StoreError, GaveUpError, ShardFailedError) as group:
             raise _first(group) from None
         return [receipts[span.part_number] for span in spans]
 
@@ -86,7 +92,7 @@ class MultipartCopy:
                 await self._ctx.raise_if_decisive(error)
                 attempt += 1
                 if not await self._ctx.backed_off(error, attempt):
-                    raise
+                    raise GaveUpError(error) from error
 
     async def _send_part_once(self, span: PartSpan) -> PartReceipt:
         ctx = self._ctx
@@ -137,7 +143,7 @@ class MultipartCopy:
                 await self._ctx.raise_if_decisive(error)
                 attempt += 1
                 if not await self._ctx.backed_off(error, attempt):
-                    raise
+                    raise GaveUpError(error) from error
 
     async def _look(self, error: StoreError, sums: Checksums) -> PutReceipt:
         """The receipt of the object if an earlier Complete made it after all, else the error."""
@@ -165,8 +171,8 @@ class MultipartCopy:
                 return
 
 
-def _first(group: BaseExceptionGroup[StoreError | ShardFailedError]) -> Exception:
-    """The error to act on: one that ends the task goes before any other."""
+def _first(group: BaseExceptionGroup[StoreError | GaveUpError | ShardFailedError]) -> Exception:
+    """The error to act on: one that ends the task goes before any other, one that asks for a new try comes last."""
     leaves: list[Exception] = []
     stack: list[BaseException] = [group]
     while stack:
@@ -175,5 +181,8 @@ def _first(group: BaseExceptionGroup[StoreError | ShardFailedError]) -> Exceptio
             stack.extend(error.exceptions)
         elif isinstance(error, Exception):
             leaves.append(error)
-    decisive = [leaf for leaf in leaves if isinstance(leaf, ShardFailedError)]
-    return decisive[0] if decisive else leaves[0]
+    order = (ShardFailedError, GaveUpError)
+    return min(
+        leaves,
+        key=lambda leaf: next((n for n, kind in enumerate(order) if isinstance(leaf, kind)), len(order)),
+    )

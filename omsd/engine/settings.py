@@ -15,7 +15,8 @@ class EngineSettings:
     part_bytes: wished part size, grows for huge objects. copiers: objects at work per shard. part_copiers: parts at work per object.
     buffer_budget_bytes: for objects read whole, per worker. max_requests_per_endpoint: cap of the adaptive limit.
     batch_objects, report_interval_s: a batch goes out at whichever comes first. window_objects: how far listing may run ahead of the
-    oldest unfinished object.
+    oldest unfinished object. busy_attempts: instead of max_attempts while a service says that it is busy: some minutes with the
+    delays below.
     """
 
     whole_max_bytes: int = 1 * MIB
@@ -29,6 +30,7 @@ class EngineSettings:
     report_interval_s: float = 0.5
     window_objects: int = 10_000
     max_attempts: int = 8
+    busy_attempts: int = 24
     retry_base_s: float = 0.2
     retry_cap_s: float = 20.0
     cleanup_deadline_s: float = 20.0

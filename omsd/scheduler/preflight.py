@@ -15,11 +15,12 @@ _PASSING_CODES = frozenset({"TRF.0061", "TRF.0157", "TRF.0159"})
 
 @dataclass(frozen=True, slots=True)
 class PreflightPolicy:
-    """deadline_s bounds one probe; the wait between attempts doubles."""
+    """deadline_s bounds one probe; the wait between attempts doubles up to max_wait_s: trouble of some minutes is sat out."""
 
-    attempts: int = 5
+    attempts: int = 12
     deadline_s: float = 60.0
     first_wait_s: float = 2.0
+    max_wait_s: float = 30.0
 
 
 async def check_ends(
@@ -35,7 +36,7 @@ async def check_ends(
         if not passing or attempt == policy.attempts:
             break
         await clock.sleep(wait_s)
-        wait_s *= 2
+        wait_s = min(policy.max_wait_s, 2 * wait_s)
     return failure
 
 

@@ -14,7 +14,7 @@ from tests.servers import S3Server
 MIB = 1024 * 1024
 
 
-def objects_of(seed: int, number: int = 40) -> dict[str, bytes]:
+def objects_of(seed: int, number: int = 300) -> dict[str, bytes]:
     rng = random.Random(seed)
     objects = {f"small/{n:03}": rng.randbytes(rng.randrange(1, 30_000)) for n in range(number)}
     return {**objects, "stream": rng.randbytes(3 * MIB), "large": rng.randbytes(40 * MIB)}
@@ -28,12 +28,12 @@ async def fill(server: S3Server, bucket: str, objects: dict[str, bytes]) -> None
 
 FAULTS = {
     "a bit flipped in what the source sends": lambda: [
-        Fault(Kind.FLIP_ANSWER, "GET", r"small/00[0-4]$", times=3, at=0),
+        Fault(Kind.FLIP_ANSWER, "GET", r"small/[12]", times=3, at=0),
         Fault(Kind.FLIP_ANSWER, "GET", r"stream$", at=2 * MIB),
         Fault(Kind.FLIP_ANSWER, "GET", r"large$", at=-1),
     ],
     "a bit flipped in what the destination gets": lambda: [
-        Fault(Kind.FLIP_REQUEST, "PUT", r"small/00[0-4]$", times=3, at=0),
+        Fault(Kind.FLIP_REQUEST, "PUT", r"small/[12]", times=3, at=0),
         Fault(Kind.FLIP_REQUEST, "PUT", r"stream$", at=2 * MIB),
         Fault(Kind.FLIP_REQUEST, "PUT", r"large\?", times=2, at=100),
     ],
@@ -41,7 +41,6 @@ FAULTS = {
         Fault(Kind.TRUNCATE, "GET", r"small/", times=5, at=1),
         Fault(Kind.TRUNCATE, "GET", r"stream$", at=MIB),
         Fault(Kind.TRUNCATE, "GET", r"large$", times=2, at=5 * MIB),
-        Fault(Kind.TRUNCATE, "GET", r"list-type", at=300),
     ],
     "a burst of 503": lambda: [s3_error(503, "SlowDown", times=60)],
     "every third request refused": lambda: [s3_error(503, "SlowDown", times=None, chance=0.3, seed=7)],
@@ -50,7 +49,10 @@ FAULTS = {
         s3_error(500, "InternalError", method=method, times=2) for method in ("GET", "PUT", "POST")
     ],
     "resets": lambda: [Fault(Kind.RESET, method, times=4) for method in ("GET", "PUT", "POST")],
-    "answers that are lost": lambda: [Fault(Kind.LOSE, method, times=3) for method in ("PUT", "POST")],
+    "answers that are lost": lambda: [
+        Fault(Kind.LOSE, "PUT", times=3),
+        Fault(Kind.LOSE, "POST", "uploadId", times=2),
+    ],
     "an error inside a 200 to a Complete": lambda: [
         s3_error(200, "InternalError", method="POST", target="uploadId", times=2),
     ],
@@ -73,10 +75,13 @@ async def test_the_copy_is_true_in_spite_of(name: str, shared_daemon: Daemon, se
     await fill(seaweed, source, objects)
     with FaultProxy(seaweed.url) as proxy:
         async with shared_daemon.client() as client:
+            # Creation and the check before the first object would wait for better times; the faults come at work.
+            wanted = request(node(seaweed, source, proxy.url), node(seaweed, destination, proxy.url))
+            wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=8 * MIB)
+            created = await client.create(wanted)
+            await wait_for(client, created.id, lambda task: task.total_num > 0)
             faults = [proxy.add(fault) for fault in FAULTS[name]()]
-            created = await client.create(
-                request(node(seaweed, source, proxy.url), node(seaweed, destination, proxy.url))
-            )
+            await client.limit(created.id, [])
             task = await ended(client, created.id)
     assert task.status == SUCCEEDED, (task, shared_daemon.log()[-2000:])
     assert (task.successful_num, task.total_num) == (len(objects), len(objects))
@@ -135,25 +140,26 @@ async def is_deleted(server: S3Server, bucket: str) -> bool:
 
 async def test_the_destination_bucket_vanishing_in_mid_task(shared_daemon: Daemon, moto: S3Server) -> None:
     source, destination = await moto.make_bucket(), await moto.make_bucket()
-    await moto.put_many(source, {f"{n:04}": bytes(10_000) for n in range(300)})
+    await moto.put_many(source, {"a": b"1", "b": bytes(80 * MIB), "c": b"3"})
     async with shared_daemon.client() as client:
         wanted = request(node(moto, source), node(moto, destination))
-        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=MIB)
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=4 * MIB)
         task_id = (await client.create(wanted)).id
-        await wait_for(client, task_id, lambda task: task.successful_num > 0)
+        await wait_for(client, task_id, lambda task: task.complete_size > MIB)
         while not await is_deleted(moto, destination):
             continue
+        await client.limit(task_id, [])
         task = await ended(client, task_id)
     assert (task.status, task.error_reason.error_code) == (FAILED, "TRF.0058"), task
     assert "bucket" in task.error_reason.error_msg
-    assert 0 < task.successful_num < 300
+    assert task.successful_num < 3
 
 
 async def test_a_source_that_changes_under_way_is_never_mixed(
     shared_daemon: Daemon, seaweed: S3Server
 ) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
-    old, new = b"o" * (40 * MIB), b"n" * (36 * MIB)
+    old, new = b"o" * (100 * MIB), b"n" * (36 * MIB)
     await seaweed.put(source, "large", old)
     async with shared_daemon.client() as client:
         wanted = request(node(seaweed, source), node(seaweed, destination))

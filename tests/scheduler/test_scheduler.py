@@ -137,9 +137,9 @@ async def test_a_task_withdrawn_before_its_check_begins_leaves_nothing_behind() 
 async def test_a_check_gives_up_after_its_attempts() -> None:
     async with scheduler() as stage:
         failure = Failure("TRF.0157", "503")
-        stage.executor.probe_answers = [FakeProbe(Side.SOURCE, failure)] * 5
+        stage.executor.probe_answers = [FakeProbe(Side.SOURCE, failure)] * 12
         stage.scheduler.begin(work_of(1), 5, MEDIUM, ())
-        for wait_s in (2, 4, 8, 16):
+        for wait_s in (2, 4, 8, 16, *[30] * 7):
             assert await stage.rest() == []
             stage.clock.advance(wait_s)
         assert await stage.rest() == [PreflightFailed(TaskId(1), 5, failure)]
