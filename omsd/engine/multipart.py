@@ -38,7 +38,8 @@ class MultipartCopy:
     async def run(self, options: PutOptions) -> tuple[Checksums, PutReceipt]:
         """The destination object exists; returns the CRC64 of the bytes streamed and the destination's answer.
 
-        Raises StoreError if the object may be tried anew, GaveUpError if not; the upload is aborted then, also when the caller is cancelled.
+        Raises StoreError if the object may be tried anew, GaveUpError if not. The upload is aborted then, also when the caller is
+        cancelled.
         """
         abilities = self._ctx.destination.abilities
         spans = plan_parts(
