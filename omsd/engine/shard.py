@@ -41,7 +41,7 @@ class ShardRun:
             shard.kind, shard.checkpoint, context.meter, window_objects=context.settings.window_objects
         )
         self._copier = ObjectCopier(context)
-        self._queue: ClosableQueue[Candidate] = ClosableQueue(2 * context.settings.copiers)
+        self._queue: ClosableQueue[Candidate] = ClosableQueue(context.settings.window_objects)
         self._source_pages: Pages = ClosableQueue(PAGES_AHEAD)
         self._target_pages: Pages = ClosableQueue(PAGES_AHEAD)
         self._work_scope = asyncio.timeout(None)
