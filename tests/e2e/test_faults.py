@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 def objects_of(seed: int, number: int = 300) -> dict[str, bytes]:
     rng = random.Random(seed)
     objects = {f"small/{n:03}": rng.randbytes(rng.randrange(1, 30_000)) for n in range(number)}
-    return {**objects, "stream": rng.randbytes(3 * MIB), "large": rng.randbytes(40 * MIB)}
+    return {**objects, "stream": rng.randbytes(3 * MIB), "large": rng.randbytes(68 * MIB)}
 
 
 async def fill(server: S3Server, bucket: str, objects: dict[str, bytes]) -> None:
