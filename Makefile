@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The tests are mostly CPU of servers and daemons: one process per core; files stay whole, so that session servers are few.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 MAKEFLAGS += --no-print-directory
 
 .PHONY: help demo test check fmt proto bench clean

@@ -43,7 +43,7 @@ FAULTS = {
         Fault(Kind.TRUNCATE, "GET", r"large$", times=2, at=5 * MIB),
     ],
     "a burst of 503": lambda: [s3_error(503, "SlowDown", times=60)],
-    "every third request refused": lambda: [s3_error(503, "SlowDown", times=None, chance=0.3, seed=7)],
+    "every third request refused": lambda: [s3_error(503, "SlowDown", times=None, chance=0.2, seed=7)],
     "429 with Retry-After": lambda: [s3_error(429, "TooManyRequests", times=3, retry_after_s=1)],
     "500 on every kind of request": lambda: [
         s3_error(500, "InternalError", method=method, times=2) for method in ("GET", "PUT", "POST")
