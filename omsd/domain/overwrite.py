@@ -103,12 +103,13 @@ def decide(
 
 def equal_crc64(one: PublishedCrc64, other: PublishedCrc64) -> bool | None:
     """Do the CRC64 values of two objects agree? None if they have no kind in common."""
-    known = [
-        a == b
-        for a, b in ((one.crc64_xz, other.crc64_xz), (one.crc64_nvme, other.crc64_nvme))
-        if a is not None and b is not None
-    ]
-    return all(known) if known else None
+    xz_known = one.crc64_xz is not None and other.crc64_xz is not None
+    nvme_known = one.crc64_nvme is not None and other.crc64_nvme is not None
+    if xz_known and one.crc64_xz != other.crc64_xz:
+        return False
+    if nvme_known:
+        return one.crc64_nvme == other.crc64_nvme
+    return True if xz_known else None
 
 
 def is_newer(one: ObjectFacts, other: ObjectFacts) -> bool:

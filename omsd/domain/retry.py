@@ -53,6 +53,8 @@ class RetryBudget:
 
     def after_request(self) -> RetryBudget:
         """The budget once a first send has been made."""
+        if self.tokens >= self.largest:
+            return self
         return replace(self, tokens=min(self.largest, self.tokens + self.per_request))
 
     def after_retry(self) -> RetryBudget | None:

@@ -91,6 +91,11 @@ class Answer:
             raise WireError(
                 WireErrorKind.OVERLONG, f"{self.size_bytes} body bytes, over {limit_bytes}", answered=True
             )
+        if self._is_at_hand(limit_bytes):
+            self._closed = True
+            body = b"".join(self._held)
+            self._held.clear()
+            return body
         sink = CollectSink(limit_bytes)
         try:
             self.start(sink)
@@ -105,6 +110,8 @@ class Answer:
 
     def abandon(self) -> None:
         """close(), for callers that cannot await."""
+        if self._closed:
+            return
         self._closed = True
         if self._error is None and (self._held or not self._over):
             self._error = WireError(WireErrorKind.RESET, "the body was closed before its end", answered=True)
@@ -126,6 +133,11 @@ class Answer:
         self.deliver = _ignore
         if self._sink is not None and not self._held:
             self._conclude()
+
+    def _is_at_hand(self, limit_bytes: int) -> bool:
+        """The whole body came with its head: no sink has to wait for it."""
+        untouched = self._sink is None and not self._closed and not self._paused
+        return untouched and self._over and self._error is None and self._held_bytes <= limit_bytes
 
     def _hold(self, chunk: bytes) -> None:
         self._held.append(chunk)

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 from omsd.wire.answer import Answer
 from omsd.wire.errors import WireError, WireErrorKind
 from omsd.wire.message import ByteSource, Deadlines, Head, Request, render_head
-from omsd.wire.parse import AnswerParser, Framing, framing_of, keeps_alive
+from omsd.wire.parse import AnswerParser, Framing, framing_of, keeps_alive, read_plain_head
 from omsd.wire.upload import Upload
 
 _HIGH_WATER_BYTES = 256 * 1024
@@ -206,7 +206,6 @@ class Connection(asyncio.Protocol):
         self.source_started = False
         self._request = request
         self._phase = _Phase.HEAD
-        self._parser = AnswerParser()
         self._answered = False
         self._interim = 0
         self._last_s = self._now()
@@ -257,9 +256,14 @@ class Connection(asyncio.Protocol):
     # -- receiving
 
     def _take_head(self, data: bytes) -> None:
+        if self._parser is None:
+            plain = read_plain_head(data)
+            if plain is not None:
+                self._begin_answer(*plain, version="1.1")
+                return
+            self._parser = AnswerParser()
         rest: bytes | None = data
         while self._phase is _Phase.HEAD and rest is not None:
-            assert self._parser is not None
             rest = self._parser.read_head(rest)
             head = self._parser.head
             if head is None or rest is None:

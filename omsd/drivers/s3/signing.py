@@ -6,6 +6,7 @@ Pure computing: nothing is sent here. Time comes from a ServerClock, which learn
 from __future__ import annotations
 
 import hmac
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
@@ -20,6 +21,9 @@ EMPTY_PAYLOAD = sha256(b"").hexdigest()
 _SKEW_THAT_MATTERS_S = 120.0
 
 HeaderPairs = Sequence[tuple[str, str]]
+
+_is_plain_path = re.compile(r"[A-Za-z0-9._~/-]*").fullmatch
+_BLOCK_BYTES = 64  # of SHA-256, RFC 2104
 
 
 class ServerClock:
@@ -44,13 +48,43 @@ class ServerClock:
 
 def encode_path(key: str) -> str:
     """A key as it stands in a path: everything but A-Z a-z 0-9 - _ . ~ and / is percent-encoded, nothing is normalised."""
-    return quote(key, safe="/~")
+    return key if _is_plain_path(key) else quote(key, safe="/~")
 
 
 def encode_query(pairs: Iterable[tuple[str, str]]) -> str:
     """The query string in canonical order; it is sent exactly as it is signed."""
     encoded = sorted([(quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in pairs])
     return "&".join([f"{name}={value}" for name, value in encoded])
+
+
+class _Hmac:
+    """HMAC-SHA256 with one key: its two padded blocks are hashed once, which halves the time of hmac.digest()."""
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def hex(self, text: str) -> str:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text.encode())
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+
+class _Block:
+    """The headers of a request, sent and as they are signed: name lines, names, payload."""
+
+    __slots__ = ("canonical", "names", "sent")
+
+    def __init__(self, sent: list[tuple[str, str]], payload: str) -> None:
+        self.sent = sent
+        lines = sorted(sent)
+        self.names = ";".join([name for name, _ in lines])
+        text = "".join([f"{name}:{value}\n" for name, value in lines])
+        if "  " in text or ": " in text or " \n" in text or "\t" in text:
+            text = "".join([f"{name}:{' '.join(value.split())}\n" for name, value in lines])
+        self.canonical = f"{text}\n{self.names}\n{payload}"
 
 
 class Signer:
@@ -75,8 +109,9 @@ class Signer:
         self._amz_date = ""
         self._scope = ""
         self._credential = ""
-        self._key = b""
+        self._hmac = _Hmac(b"")
         self._base: list[tuple[str, str]] = []
+        self._blocks: dict[tuple[tuple[str, str], ...], _Block] = {}
 
     def sign(
         self,
@@ -95,19 +130,27 @@ class Signer:
         second = int(self._clock.now_s())
         if second != self._second:
             self._turn_to(second)
-        sent = [*self._base, ("x-amz-content-sha256", payload), *headers]
-        lines = sorted(sent)
-        names = ";".join([name for name, _ in lines])
-        canonical = "".join([f"{name}:{' '.join(value.split())}\n" for name, value in lines])
-        request = f"{method}\n{path}\n{query}\n{canonical}\n{names}\n{payload}"
+        block = self._block_of(headers, payload)
+        request = f"{method}\n{path}\n{query}\n{block.canonical}"
         digest = sha256(request.encode()).hexdigest()
-        text = f"AWS4-HMAC-SHA256\n{self._amz_date}\n{self._scope}\n{digest}"
-        signature = hmac.digest(self._key, text.encode(), "sha256").hex()
-        sent.append(("authorization", f"{self._credential}, SignedHeaders={names}, Signature={signature}"))
-        return sent
+        signature = self._hmac.hex(f"AWS4-HMAC-SHA256\n{self._amz_date}\n{self._scope}\n{digest}")
+        authorization = f"{self._credential}, SignedHeaders={block.names}, Signature={signature}"
+        return [*block.sent, ("authorization", authorization)]
+
+    def _block_of(self, headers: HeaderPairs, payload: str) -> _Block:
+        if payload != EMPTY_PAYLOAD:
+            return _Block([*self._base, ("x-amz-content-sha256", payload), *headers], payload)
+        # Reads carry the same headers for every object of a second; those of writes differ by their checksum.
+        known = tuple(headers)
+        block = self._blocks.get(known)
+        if block is None:
+            block = _Block([*self._base, ("x-amz-content-sha256", payload), *known], payload)
+            self._blocks[known] = block
+        return block
 
     def _turn_to(self, second: int) -> None:
         self._second = second
+        self._blocks.clear()
         self._amz_date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
         day = self._amz_date[:8]
         if day != self._day:
@@ -117,7 +160,7 @@ class Signer:
             key = f"AWS4{self._credentials.secret_key}".encode()
             for step in (day, self._region, self._service, "aws4_request"):
                 key = hmac.digest(key, step.encode(), "sha256")
-            self._key = key
+            self._hmac = _Hmac(key)
         self._base = [("host", self._host), ("x-amz-date", self._amz_date)]
         if self._credentials.security_token:
             self._base.append(("x-amz-security-token", self._credentials.security_token))
