@@ -16,9 +16,11 @@ from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.model import OpenUpload
 from omsd.ports.objectstore import (
     Abilities,
+    BucketAddress,
     ByteSink,
     ByteSource,
     Checksums,
+    CopySource,
     ListedObject,
     ListingOrder,
     ListPage,
@@ -29,7 +31,13 @@ from omsd.ports.objectstore import (
     Reading,
 )
 
-MEMORY_ABILITIES = Abilities(verifies_crc64_nvme=True, verifies_crc64_xz=True, full_object_crc64=True)
+MEMORY_ABILITIES = Abilities(
+    verifies_crc64_nvme=True,
+    verifies_crc64_xz=True,
+    full_object_crc64=True,
+    copies_objects=True,
+    copies_parts=True,
+)
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -52,10 +60,17 @@ class _Upload:
     parts: dict[int, tuple[bytes, PartReceipt]] = field(default_factory=dict)
 
 
+class MemoryService:
+    """Buckets that can copy from each other."""
+
+    def __init__(self) -> None:
+        self.buckets: dict[str, MemoryStore] = {}
+
+
 class MemoryStore:
     """One bucket. The same store may be handed out many times: close() keeps what is in it.
 
-    abilities: what it can do, limits are enforced. publishes_checksums: does head() tell CRC64s of the kinds
+    service: where it stands under the name `bucket`; one of its own by default. abilities: what it can do, limits are enforced. publishes_checksums: does head() tell CRC64s of the kinds
     it verifies? now: Unix seconds of writes. As S3 does, listings tell milliseconds and heads whole seconds.
     """
 
@@ -66,7 +81,12 @@ class MemoryStore:
         publishes_checksums: bool = True,
         chunk_bytes: int = _CHUNK_BYTES,
         now: Callable[[], float] = time.time,
+        service: MemoryService | None = None,
+        bucket: str = "bucket",
     ) -> None:
+        self._service = service or MemoryService()
+        self._service.buckets[bucket] = self
+        self.address = BucketAddress(f"memory {id(self._service):x}", bucket)
         self.abilities = abilities
         self._publishes = publishes_checksums
         self._chunk_bytes = chunk_bytes
@@ -160,6 +180,17 @@ class MemoryStore:
         self._store(key, StoredObject(data, xxhash.xxh3_128_hexdigest(data), self._now(), options, computed))
         return PutReceipt(self._objects[key].etag, sent)
 
+    async def copy_from(self, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
+        """The object exists with the source's bytes and these options."""
+        await self._enter()
+        self._refuse_key(key)
+        body = self._source_body(source)
+        if len(body) > self.abilities.max_copy_bytes:
+            raise StoreError(StoreErrorKind.INVALID, f"{source.key}: too large for one copy", status=400)
+        etag = xxhash.xxh3_128_hexdigest(body)
+        self._store(key, StoredObject(body, etag, self._now(), options, _checksums_of(body)))
+        return PutReceipt(etag, self._published(self._objects[key].checksums))
+
     async def create_upload(self, key: str, options: PutOptions) -> str:
         """The id of a new multipart upload."""
         await self._enter()
@@ -168,6 +199,16 @@ class MemoryStore:
         upload_id = f"upload-{self._uploads_begun}"
         self._uploads[upload_id] = _Upload(key, options)
         return upload_id
+
+    async def copy_part(
+        self, key: str, upload_id: str, part_number: int, source: CopySource, offset: int, size_bytes: int
+    ) -> PartReceipt:
+        """Store a range of the source as one part."""
+        await self._enter()
+        body = self._source_body(source)[offset : offset + size_bytes]
+        if len(body) != size_bytes:
+            raise StoreError(StoreErrorKind.INVALID, f"{source.key}: the range lies behind the end", status=416)
+        return await self.put_part(key, upload_id, part_number, body, size_bytes, Checksums())
 
     async def put_part(
         self,
@@ -279,6 +320,17 @@ class MemoryStore:
                 StoreErrorKind.NO_SUCH_KEY, f"{key}: no such object", status=404, provider_code="NoSuchKey"
             )
         return stored
+
+    def _source_body(self, source: CopySource) -> bytes:
+        bucket = self._service.buckets.get(source.bucket)
+        if bucket is None or not bucket._bucket_is_there:
+            raise StoreError(StoreErrorKind.NO_SUCH_BUCKET, f"{source.bucket}: no such bucket", status=404)
+        stored = bucket._stored(source.key)
+        if source.etag and source.etag != stored.etag:
+            raise StoreError(
+                StoreErrorKind.PRECONDITION, f"{source.key}: the object has another ETag now", status=412
+            )
+        return stored.body
 
     def _upload(self, key: str, upload_id: str) -> _Upload:
         upload = self._uploads.get(upload_id)

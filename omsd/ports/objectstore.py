@@ -23,6 +23,7 @@ class Abilities:
 
     sizes in bytes. verifies_crc64_nvme / verifies_crc64_xz: a checksum sent with a put is checked on arrival and a wrong one refused.
     full_object_crc64: complete_upload checks a whole-object CRC64 (of the kind it verifies) and answers with the stored one.
+    copies_objects / copies_parts: copy_from() and copy_part() may be tried; max_copy_bytes: the largest object copy_from() takes.
     """
 
     min_part_bytes: int = 5 * 1024 * 1024
@@ -35,6 +36,9 @@ class Abilities:
     verifies_crc64_xz: bool = False
     full_object_crc64: bool = False
     reads_if_match: bool = True
+    copies_objects: bool = False
+    copies_parts: bool = False
+    max_copy_bytes: int = 5 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,26 @@ class Checksums:
 
     crc64_xz: int | None = None
     crc64_nvme: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BucketAddress:
+    """Where a bucket is. Two of equal service are reached at one host in one dialect: one may be asked to copy from the other.
+
+    bucket: as the service itself names it.
+    """
+
+    service: str
+    bucket: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    """An object that the service reads for itself. etag: it must have this one, "" = any."""
+
+    bucket: str
+    key: str
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +188,10 @@ class ObjectStore(Protocol):
 
     abilities: Abilities
 
+    @property
+    def address(self) -> BucketAddress:
+        """Where the bucket is, as far as is known by now: a redirect may move it."""
+
     async def check(self) -> None:
         """Raise unless the bucket exists and the credentials may use it; cheap, changes nothing. Also learns about the service."""
 
@@ -203,8 +231,25 @@ class ObjectStore(Protocol):
         agree raises INTEGRITY.
         """
 
+    async def copy_from(self, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
+        """The object exists with the bytes of another object of the same service; no byte passes through us.
+
+        It is written with these options alone, nothing of the source's metadata, tags or storage class is taken over; their
+        checksums are not sent. Read with this store's credentials: PERMISSION or NO_SUCH_KEY may be about either object, PRECONDITION
+        means that the source has another ETag. An error inside a 200, and a 200 without a receipt, is raised.
+        Source: S3 CopyObject.
+        """
+
     async def create_upload(self, key: str, options: PutOptions) -> str:
         """The id of a new multipart upload."""
+
+    async def copy_part(
+        self, key: str, upload_id: str, part_number: int, source: CopySource, offset: int, size_bytes: int
+    ) -> PartReceipt:
+        """Store size_bytes bytes from offset of another object as one part; errors as those of copy_from() and put_part().
+
+        checksums of the receipt: those that were answered. Source: S3 UploadPartCopy.
+        """
 
     async def put_part(
         self,

@@ -10,9 +10,11 @@ from omsd.domain.errors import StoreError
 from omsd.domain.model import OpenUpload
 from omsd.ports.objectstore import (
     Abilities,
+    BucketAddress,
     ByteSink,
     ByteSource,
     Checksums,
+    CopySource,
     ListPage,
     ObjectHead,
     ObjectStore,
@@ -47,6 +49,10 @@ class FaultyStore:
     @property
     def abilities(self) -> Abilities:
         return self._inner.abilities
+
+    @property
+    def address(self) -> BucketAddress:
+        return self._inner.address
 
     async def _enter(self, name: str) -> None:
         self.calls[name] += 1
@@ -95,6 +101,18 @@ class FaultyStore:
         receipt = await self._inner.put(key, body, size_bytes, options)
         await self._leave("put")
         return receipt
+
+    async def copy_from(self, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
+        await self._enter("copy_from")
+        receipt = await self._inner.copy_from(key, source, options)
+        await self._leave("copy_from")
+        return receipt
+
+    async def copy_part(
+        self, key: str, upload_id: str, part_number: int, source: CopySource, offset: int, size_bytes: int
+    ) -> PartReceipt:
+        await self._enter("copy_part")
+        return await self._inner.copy_part(key, upload_id, part_number, source, offset, size_bytes)
 
     async def create_upload(self, key: str, options: PutOptions) -> str:
         await self._enter("create_upload")

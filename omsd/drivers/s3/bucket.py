@@ -21,7 +21,7 @@ from omsd.drivers.s3.signing import (
     encode_path,
 )
 from omsd.drivers.s3.xml import MAX_ERROR_BYTES, ErrorBody, parse_error
-from omsd.ports.objectstore import ByteSource
+from omsd.ports.objectstore import BucketAddress, ByteSource
 from omsd.wire import Answer, Origin, Pool, Request, WireError
 
 _REGION_HEADERS = ("x-amz-bucket-region", "x-obs-bucket-location", "x-cos-bucket-region")
@@ -89,6 +89,13 @@ class Bucket:
         self._url_of_region = url_of_region
         self._clock = clock or ServerClock()
         self._move_to(place)
+
+    @property
+    def address(self) -> BucketAddress:
+        """The bucket, and scheme, host, port, dialect and addressing of the service it is spoken to at."""
+        parts = urlsplit(self.place.url)
+        host = f"{parts.scheme}://{(parts.hostname or '').lower()}:{self.origin.port}"
+        return BucketAddress(f"{self.profile.name} {self.profile.addressing} {host}", self.name)
 
     async def send(self, call: Call) -> Answer:
         """A 2xx answer, its body unread; the caller closes it. Raises StoreError, or what a pushed body failed with."""

@@ -62,6 +62,7 @@ class Profile:
     default_storage_class: sent with puts that name none, where the bucket's own default class would apply otherwise.
     metadata_prefixes: read in this order, the first one is written.
     signing_regions: regions that signatures spell in another way. region_if_none: signed where none was given.
+    copies_objects, copies_parts: CopyObject and UploadPartCopy may be tried. directs_tags: CopyObject knows x-amz-tagging-directive.
     """
 
     name: str
@@ -80,6 +81,10 @@ class Profile:
     max_put_bytes: int = 5 * _GIB
     max_parts: int = 10_000
     max_key_bytes: int = 1024
+    max_copy_bytes: int = 5 * _GIB
+    copies_objects: bool = True
+    copies_parts: bool = True
+    directs_tags: bool = False
     listing_order: ListingOrder = ListingOrder.BYTEWISE
 
     def signing_region(self, region: str) -> str:
@@ -98,14 +103,19 @@ class Profile:
             verifies_crc64_nvme=self.checksums.sent and bool(self.checksums.nvme_header),
             verifies_crc64_xz=self.checksums.sent and bool(self.checksums.xz_header),
             full_object_crc64=self.checksums.full_object,
+            copies_objects=self.copies_objects,
+            copies_parts=self.copies_parts,
+            max_copy_bytes=self.max_copy_bytes,
         )
 
 
 # A custom endpoint, whatever cloud it is said to be: most self-hosted servers want the bucket in the path.
-GENERIC = Profile("generic", addressing=Addressing.PATH, checksums=AMZ_NVME)
+GENERIC = Profile("generic", addressing=Addressing.PATH, checksums=AMZ_NVME, directs_tags=True)
 
 _PROFILES = {
-    CloudType.AWS: Profile("aws", checksums=AMZ_NVME, domains=("amazonaws.com", "amazonaws.com.cn")),
+    CloudType.AWS: Profile(
+        "aws", checksums=AMZ_NVME, domains=("amazonaws.com", "amazonaws.com.cn"), directs_tags=True
+    ),
     # url encoding makes the marker of parallel file systems repeat a page for ever; those have no V2 either (rclone).
     CloudType.HUAWEI: Profile(
         "obs",
@@ -132,12 +142,14 @@ _PROFILES = {
         metadata_prefixes=("x-amz-meta-", "x-cos-meta-"),
         min_part_bytes=1 * _MIB,
     ),
+    # Its XML API has no UploadPartCopy (rclone).
     CloudType.GOOGLE: Profile(
         "gcs",
         addressing=Addressing.PATH,
         domains=("googleapis.com",),
         metadata_prefixes=("x-amz-meta-", "x-goog-meta-"),
         region_if_none="auto",
+        copies_parts=False,
     ),
     CloudType.BAIDU: Profile(
         "bos",
@@ -173,6 +185,7 @@ _PROFILES = {
             ("rus", "RUSSIA"),
         ),
     ),
+    # Parts that arrive side by side get a wrong checksum there (rclone), so parts are not copied.
     CloudType.QINGCLOUD: Profile(
         "qingstor",
         list_version=ListVersion.V1,
@@ -180,14 +193,17 @@ _PROFILES = {
         metadata_prefixes=("x-amz-meta-", "x-qs-meta-"),
         min_part_bytes=4 * _MIB,
         max_key_bytes=1023,
+        copies_parts=False,
     ),
-    # Every part but the last must have exactly 8 MiB.
+    # Every part but the last must have exactly 8 MiB. Its S3 mode does not document copies.
     CloudType.UCLOUD: Profile(
         "us3",
         list_version=ListVersion.V1,
         domains=("ufileos.com",),
         min_part_bytes=8 * _MIB,
         max_part_bytes=8 * _MIB,
+        copies_objects=False,
+        copies_parts=False,
     ),
 }
 

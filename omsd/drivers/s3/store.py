@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.model import OpenUpload
-from omsd.drivers.s3 import control, errors
+from omsd.drivers.s3 import control, copying, errors
 from omsd.drivers.s3.answers import (
     S3Reading,
     checksum_headers,
@@ -23,8 +23,10 @@ from omsd.drivers.s3.profiles import ListVersion
 from omsd.drivers.s3.signing import encode_query
 from omsd.drivers.s3.xml import MAX_ERROR_BYTES, MAX_XML_BYTES, Listing, malformed, parse_error, parse_listing
 from omsd.ports.objectstore import (
+    BucketAddress,
     ByteSource,
     Checksums,
+    CopySource,
     ListingOrder,
     ListPage,
     ObjectHead,
@@ -45,6 +47,11 @@ class S3Store:
         self.abilities = bucket.profile.abilities()
         asks_for_checksum = bool(bucket.profile.checksums.nvme_header)
         self._read_headers = [("x-amz-checksum-mode", "ENABLED")] if asks_for_checksum else []
+
+    @property
+    def address(self) -> BucketAddress:
+        """Where the bucket is by now."""
+        return self.bucket.address
 
     async def check(self) -> None:
         """The bucket is there and may be listed; a directory-ordered server was recognised."""
@@ -125,9 +132,19 @@ class S3Store:
         refuse_disagreement(f"PutObject {key}", options.checksums, stored)
         return PutReceipt(answered.get("etag", "").strip('"'), stored)
 
+    async def copy_from(self, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
+        """The service copies the object itself."""
+        return await copying.copy_object(self.bucket, key, source, options)
+
     async def create_upload(self, key: str, options: PutOptions) -> str:
         """The id of a new upload."""
         return await control.create_upload(self.bucket, key, options)
+
+    async def copy_part(
+        self, key: str, upload_id: str, part_number: int, source: CopySource, offset: int, size_bytes: int
+    ) -> PartReceipt:
+        """The service copies a range of the object into one part."""
+        return await copying.copy_part(self.bucket, key, upload_id, part_number, source, offset, size_bytes)
 
     async def put_part(
         self,
