@@ -66,11 +66,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes in MiB; requests and the buffer budget are per worker process.
 
-    drain_grace_s: what objects under way get to finish when the daemon stops.
+    server_side_copy: where both ends are one service it is asked to copy objects itself, larger ones in parts of
+    server_side_copy_part_mib. drain_grace_s: what objects under way get to finish when the daemon stops.
     """
 
     part_size_mib: Annotated[int, Meta(ge=5, le=5120)] = 16
     single_put_max_mib: Annotated[int, Meta(ge=1, le=5120)] = 8
+    server_side_copy: bool = True
+    server_side_copy_part_mib: Annotated[int, Meta(ge=5, le=5120)] = 256
     buffer_budget_mib: Annotated[int, Meta(ge=8, le=65_536)] = 32
     max_requests_per_endpoint: Annotated[int, Meta(ge=1, le=1024)] = 64
     drain_grace_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0

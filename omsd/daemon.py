@@ -177,6 +177,8 @@ def _worker_settings(settings: Settings) -> WorkerSettings:
     return WorkerSettings(
         part_bytes=limits.part_size_mib * MIB,
         single_put_max_bytes=limits.single_put_max_mib * MIB,
+        copies_in_service=limits.server_side_copy,
+        copy_part_bytes=limits.server_side_copy_part_mib * MIB,
         buffer_budget_bytes=limits.buffer_budget_mib * MIB,
         max_requests_per_endpoint=limits.max_requests_per_endpoint,
         connect_timeout_s=network.connect_timeout_s,

@@ -52,6 +52,8 @@ def make_engine_settings(settings: WorkerSettings) -> EngineSettings:
     return EngineSettings(
         part_bytes=settings.part_bytes,
         single_put_max_bytes=settings.single_put_max_bytes,
+        copies_in_service=settings.copies_in_service,
+        copy_part_bytes=settings.copy_part_bytes,
         buffer_budget_bytes=settings.buffer_budget_bytes,
         max_requests_per_endpoint=settings.max_requests_per_endpoint,
     )

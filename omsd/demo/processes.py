@@ -210,16 +210,18 @@ def _remove_sockets(ports: Mapping[str, int]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def open_daemon(folder: Path) -> AsyncIterator[tuple[str, Child]]:
+async def open_daemon(folder: Path, *, server_side_copy: bool = False) -> AsyncIterator[tuple[str, Child]]:
     """The daemon is up with a state of its own in the folder; yields its gRPC address.
 
-    It may reach loopback addresses, where the demo's S3 server is.
+    It may reach loopback addresses, where the demo's S3 server is. server_side_copy: with one server at both ends this would
+    leave nothing to stream, so it is off unless asked for.
     """
     port = free_port()
     address = f"127.0.0.1:{port}"
     config = folder / "omsd.toml"
     config.write_text(
         f'[server]\ngrpc_listen = "{address}"\nstate_dir = "{folder}/state"\ntime_zone = "UTC"\n'
+        f"[limits]\nserver_side_copy = {str(server_side_copy).lower()}\n"
         '[network]\nallow_private = ["loopback"]\n'
         '[log]\nformat = "json"\n'
     )

@@ -70,7 +70,8 @@ class MemoryService:
 class MemoryStore:
     """One bucket. The same store may be handed out many times: close() keeps what is in it.
 
-    service: where it stands under the name `bucket`; one of its own by default. abilities: what it can do, limits are enforced. publishes_checksums: does head() tell CRC64s of the kinds
+    service: where it stands under the name `bucket`; one of its own by default.
+    abilities: what it can do, limits are enforced. publishes_checksums: does head() tell CRC64s of the kinds
     it verifies? now: Unix seconds of writes. As S3 does, listings tell milliseconds and heads whole seconds.
     """
 
@@ -207,7 +208,9 @@ class MemoryStore:
         await self._enter()
         body = self._source_body(source)[offset : offset + size_bytes]
         if len(body) != size_bytes:
-            raise StoreError(StoreErrorKind.INVALID, f"{source.key}: the range lies behind the end", status=416)
+            raise StoreError(
+                StoreErrorKind.INVALID, f"{source.key}: the range lies behind the end", status=416
+            )
         return await self.put_part(key, upload_id, part_number, body, size_bytes, Checksums())
 
     async def put_part(

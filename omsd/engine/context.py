@@ -12,6 +12,7 @@ from omsd.domain.errors import DECISIVE_KINDS, Failure, Side, StoreError, StoreE
 from omsd.domain.model import OpenUpload, TaskSpec
 from omsd.domain.retry import RetryPolicy, next_delay
 from omsd.engine.buffers import BufferBudget
+from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.pacer import PacerPair
 from omsd.engine.settings import EngineSettings
 from omsd.engine.stream import Meter
@@ -54,8 +55,25 @@ class AtSide:
             error.side = self._side
 
 
+class AtCopy:
+    """Marks StoreErrors of a copy inside the service: sent to the destination, but a failed condition is about the source."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, StoreError) and error.side is None:
+            changed = error.kind is StoreErrorKind.PRECONDITION
+            error.side = Side.SOURCE if changed else Side.DESTINATION
+
+
 AT_SOURCE = AtSide(Side.SOURCE)
 AT_DESTINATION = AtSide(Side.DESTINATION)
+AT_COPY = AtCopy()
 
 
 class UploadLog:
@@ -73,6 +91,7 @@ class ShardContext:
     """redo_since_s: start of the run if an earlier lease may have written objects that were never reported, else None.
 
     learned: the ends whose service has been asked what it is (see learn()); shared by all shards that use the same stores.
+    server_copying: likewise; None = everything is streamed.
     """
 
     source: ObjectStore
@@ -85,6 +104,7 @@ class ShardContext:
     uploads: UploadLog
     redo_since_s: float | None
     learned: set[Side] = field(default_factory=set)
+    server_copying: ServerCopying | None = None
     meter: Meter = field(default_factory=Meter)
     random01: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

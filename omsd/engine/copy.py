@@ -11,6 +11,7 @@ from omsd.domain.plan import map_key
 from omsd.engine.context import AT_DESTINATION, AT_SOURCE, GaveUpError, ShardContext
 from omsd.engine.digest import digest_for
 from omsd.engine.multipart import MultipartCopy
+from omsd.engine.servercopy import ServerCopier
 from omsd.engine.stream import BodyTap
 from omsd.ports.objectstore import (
     Checksums,
@@ -55,6 +56,7 @@ class ObjectCopier:
     def __init__(self, context: ShardContext) -> None:
         self._ctx = context
         self._spec = context.spec
+        self._server = ServerCopier(context, self._proven, self._copy_options)
 
     async def copy(self, candidate: Candidate) -> Outcome:
         """The final record of the object. Raises ShardFailedError if the task cannot go on; StoreErrors become the record."""
@@ -98,9 +100,16 @@ class ObjectCopier:
             outcome = await self._unless_needed(candidate.key, listed, target_key)
             if outcome is not None:
                 return outcome
+        copied = await self._server.copy(listed, target_key)
+        if copied is not None:
+            head, check = copied
+            return _success(listed, head.size_bytes, head, Checksums(), check)
         if listed.size_bytes > self._ctx.settings.single_put_max_bytes:
             return await self._copy_parts(listed, target_key)
         return await self._copy_single(listed, target_key)
+
+    def _copy_options(self, head: ObjectHead) -> PutOptions:
+        return options_for(head, head.checksums, metadata=self._spec.migrate_metadata)
 
     async def _unless_needed(self, key: str, listed: ListedObject, target_key: str) -> Outcome | None:
         """The record of an object that need not be copied, by looking at the destination; None if it must be."""

@@ -11,6 +11,7 @@ from omsd.domain.model import OpenUpload
 from omsd.domain.overwrite import equal_crc64
 from omsd.domain.plan import PartSpan, plan_parts
 from omsd.engine.context import (
+    AT_COPY,
     AT_DESTINATION,
     AT_SOURCE,
     GaveUpError,
@@ -19,32 +20,45 @@ from omsd.engine.context import (
 )
 from omsd.engine.digest import combine, digest_for
 from omsd.engine.stream import BodyTap
-from omsd.ports.objectstore import Checksums, ObjectHead, PartReceipt, PutOptions, PutReceipt
+from omsd.ports.objectstore import Checksums, CopySource, ObjectHead, PartReceipt, PutOptions, PutReceipt
 
 # Kinds that one part's retry cannot mend: the object as a whole is begun again, or failed.
 _WHOLE_OBJECT_KINDS = frozenset({StoreErrorKind.PRECONDITION, StoreErrorKind.NO_SUCH_UPLOAD})
 
 
 class MultipartCopy:
-    """Copies one large object in parts. Use once."""
+    """Copies one large object in parts. Use once.
 
-    def __init__(self, context: ShardContext, head: ObjectHead, target_key: str) -> None:
+    copied_from: the service fills the parts itself from this object; None = they are streamed.
+    """
+
+    def __init__(
+        self,
+        context: ShardContext,
+        head: ObjectHead,
+        target_key: str,
+        *,
+        copied_from: CopySource | None = None,
+    ) -> None:
         self._ctx = context
+        self._copied_from = copied_from
         self._head = head
         self._target_key = target_key
         self._upload_id = ""
         self._sent_bytes = 0
 
     async def run(self, options: PutOptions) -> tuple[Checksums, PutReceipt]:
-        """The destination object exists; returns the CRC64 of the bytes streamed and the destination's answer.
+        """The destination object exists; returns its CRC64 and the destination's answer.
+
+        The CRC64 is that of the bytes streamed, or of a copy inside the service what the source publishes.
 
         Raises StoreError if the object may be tried anew, GaveUpError if not. The upload is aborted then, also when the caller is
         cancelled.
         """
-        abilities = self._ctx.destination.abilities
+        abilities, settings = self._ctx.destination.abilities, self._ctx.settings
         spans = plan_parts(
             self._head.size_bytes,
-            part_bytes=self._ctx.settings.part_bytes,
+            part_bytes=settings.part_bytes if self._copied_from is None else settings.copy_part_bytes,
             min_part_bytes=abilities.min_part_bytes,
             max_part_bytes=abilities.max_part_bytes,
             max_parts=abilities.max_parts,
@@ -55,7 +69,9 @@ class MultipartCopy:
         try:
             await self._ctx.uploads.opened(upload)
             receipts = await self._send_parts(spans)
-            sums = combine([(receipt.checksums, receipt.size_bytes) for receipt in receipts])
+            sums = self._head.checksums
+            if self._copied_from is None:
+                sums = combine([(receipt.checksums, receipt.size_bytes) for receipt in receipts])
             receipt = await self._complete(receipts, sums)
         except BaseException:
             await shielded(self._abort(upload), deadline_s=self._ctx.settings.cleanup_deadline_s)
@@ -96,6 +112,28 @@ class MultipartCopy:
                     raise GaveUpError(error) from error
 
     async def _send_part_once(self, span: PartSpan) -> PartReceipt:
+        if self._copied_from is not None:
+            return await self._copy_part(span, self._copied_from)
+        return await self._stream_part(span)
+
+    async def _copy_part(self, span: PartSpan, source: CopySource) -> PartReceipt:
+        ctx = self._ctx
+        pacer = ctx.pacers.destination
+        await pacer.acquire()
+        succeeded = False
+        try:
+            with AT_COPY:
+                receipt = await ctx.destination.copy_part(
+                    self._target_key, self._upload_id, span.part_number, source, span.offset, span.size_bytes
+                )
+            succeeded = True
+            ctx.meter.add(span.size_bytes)
+            self._sent_bytes += span.size_bytes
+            return receipt
+        finally:
+            pacer.release(succeeded=succeeded)
+
+    async def _stream_part(self, span: PartSpan) -> PartReceipt:
         ctx = self._ctx
         await ctx.pacers.acquire()
         succeeded = False

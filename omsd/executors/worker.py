@@ -9,9 +9,10 @@ import structlog
 
 from omsd.domain.errors import Failure, Side, StoreError, failure_of
 from omsd.domain.events import ShardDone, ShardEvent, ShardFailed, ShardReleased, UploadClosed, UploadOpened
-from omsd.domain.model import Credentials, LeaseId, Location, OpenUpload, TaskId, TaskWork
+from omsd.domain.model import Credentials, LeaseId, Location, OpenUpload, TaskId, TaskSpec, TaskWork
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.context import ShardContext, ShardFailedError, UploadLog
+from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
@@ -38,6 +39,7 @@ class _OpenTask:
         self.shards = 0
         self.forgotten = False
         self.learned: set[Side] = set()
+        self._copying: ServerCopying | None = None
         self._stores: tuple[ObjectStore, ObjectStore] | None = None
 
     def stores(self, open_store: OpenStore) -> tuple[ObjectStore, ObjectStore]:
@@ -50,11 +52,29 @@ class _OpenTask:
             )
         return self._stores
 
+    def server_copying(self, open_store: OpenStore) -> ServerCopying:
+        """What is known of copies inside the service. Raises StoreError if there is no driver."""
+        if self._copying is None:
+            reader = open_store(self.work.spec.source, self.work.credentials.destination)
+            self._copying = ServerCopying(reader, self._note_refusal)
+        return self._copying
+
+    def _note_refusal(self, error: StoreError) -> None:
+        _log.info(
+            "server_side_copy_refused",
+            task_id=self.work.task_id,
+            reason=error.message,
+            note="the objects are streamed instead",
+        )
+
     async def close(self) -> None:
         """The stores are closed."""
         stores, self._stores = self._stores, None
+        copying, self._copying = self._copying, None
         for store in stores or ():
             await store.close()
+        if copying is not None:
+            await copying.reader.close()
 
 
 class Worker:
@@ -194,7 +214,11 @@ class Worker:
             uploads=UploadLog(opened, closed),
             redo_since_s=task.work.started_s if attempt > 1 else None,
             learned=task.learned,
+            server_copying=task.server_copying(self._open_store) if self._may_copy(spec) else None,
         )
+
+    def _may_copy(self, spec: TaskSpec) -> bool:
+        return self._settings.copies_in_service and spec.source.cloud_type is spec.destination.cloud_type
 
     async def _emit(self, event: ShardEvent) -> None:
         await self._channel.send(protocol.wrap(event))  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ class Daemon:
     folder: Path
     workers: int = 2
     extra: str = ""
+    server_side_copy: bool = False
     port: int = field(default_factory=free_port)
     process: Process | None = None
 
@@ -40,9 +41,12 @@ class Daemon:
         return self.folder / "omsd.toml"
 
     def write_config(self) -> None:
+        # Most tests have one server at both ends and are about what happens to bytes on their way through the workers.
+        copying = str(self.server_side_copy).lower()
         self.config.write_text(
             f'[server]\ngrpc_listen = "{self.address}"\nstate_dir = "{self.folder / "state"}"\nworkers = {self.workers}\n'
-            f'time_zone = "UTC"\n[log]\nformat = "json"\n[network]\nallow_private = ["loopback"]\n{self.extra}'
+            f'time_zone = "UTC"\n[limits]\nserver_side_copy = {copying}\n'
+            f'[log]\nformat = "json"\n[network]\nallow_private = ["loopback"]\n{self.extra}'
         )
 
     async def start(self, env: Mapping[str, str] | None = None) -> None:

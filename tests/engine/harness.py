@@ -22,9 +22,10 @@ from omsd.domain.model import (
     TaskSpec,
     TaskType,
 )
-from omsd.drivers.memory import MEMORY_ABILITIES, MemoryStore
+from omsd.drivers.memory import MEMORY_ABILITIES, MemoryService, MemoryStore
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.context import ShardContext, UploadLog
+from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
@@ -36,6 +37,7 @@ SETTINGS = EngineSettings(
     whole_max_bytes=4 * KIB,
     single_put_max_bytes=16 * KIB,
     part_bytes=8 * KIB,
+    copy_part_bytes=8 * KIB,
     copiers=8,
     batch_objects=7,
     report_interval_s=0.01,
@@ -44,9 +46,13 @@ ABILITIES = replace(MEMORY_ABILITIES, min_part_bytes=8 * KIB)
 LEASE = LeaseId(1)
 
 
-def memory_store(**changes: object) -> MemoryStore:
+def memory_store(
+    service: MemoryService | None = None, bucket: str = "bucket", **changes: object
+) -> MemoryStore:
     """A store whose parts may be small."""
-    return MemoryStore(abilities=replace(ABILITIES, **changes), chunk_bytes=KIB)
+    return MemoryStore(
+        abilities=replace(ABILITIES, **changes), chunk_bytes=KIB, service=service, bucket=bucket
+    )
 
 
 def spec(**changes: object) -> TaskSpec:
@@ -119,6 +125,7 @@ def make_run(
     settings: EngineSettings = SETTINGS,
     redo_since_s: float | None = None,
     stale_uploads: Sequence[OpenUpload] = (),
+    server_copying: ServerCopying | None = None,
 ) -> ShardRun:
     """A run ready to go."""
 
@@ -138,6 +145,7 @@ def make_run(
         pacers=PacerPair(Pacer(64), Pacer(64)),
         uploads=UploadLog(opened, closed),
         redo_since_s=redo_since_s,
+        server_copying=server_copying,
         random01=lambda: 0.5,
         sleep=no_sleep,
     )

@@ -36,7 +36,13 @@ async def copy_object(bucket: Bucket, key: str, source: CopySource, options: Put
 
 
 async def copy_part(
-    bucket: Bucket, key: str, upload_id: str, part_number: int, source: CopySource, offset: int, size_bytes: int
+    bucket: Bucket,
+    key: str,
+    upload_id: str,
+    part_number: int,
+    source: CopySource,
+    offset: int,
+    size_bytes: int,
 ) -> PartReceipt:
     """The part holds that range of the source."""
     headers = _source_headers(source)

@@ -1,0 +1,99 @@
+"""Both buckets on one server: it copies the objects itself, and no body of one passes through the workers."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from omsd.pb.v1 import types_pb2
+from tests.e2e.harness import SUCCEEDED, Daemon, ended, node, request
+from tests.e2e.test_main_job import ZOO
+from tests.fakes.fault_proxy import FaultProxy, Seen, s3_error
+from tests.servers import S3Server
+
+MIB = 1024 * 1024
+OBJECT = r"/t-[0-9a-f]{16}/[^?]"
+
+
+@pytest.fixture
+def copying(daemon: Daemon) -> Daemon:
+    """A daemon that may use copies inside the service, larger ones in parts of 5 MiB."""
+    daemon.server_side_copy = True
+    return daemon
+
+
+def mixed(seed: int) -> dict[str, bytes]:
+    rng = random.Random(seed)
+    objects = {f"small/{n:03} + ü": rng.randbytes(rng.randrange(0, 30_000)) for n in range(60)}
+    return {**objects, "empty": b"", "whole": rng.randbytes(5 * MIB), "parts": rng.randbytes(12 * MIB)}
+
+
+def bodies_that_came(seen: list[Seen]) -> list[str]:
+    """Requests for an object's body, and those that carry one."""
+    return [
+        f"{one.method} {one.target}"
+        for one in seen
+        if one.method == "GET" and "?" not in one.target and one.target.count("/") > 1
+    ]
+
+
+@pytest.mark.parametrize("metadata", [False, True])
+async def test_the_server_copies_and_no_body_passes_through_us(
+    metadata: bool, copying: Daemon, seaweed: S3Server
+) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    objects = mixed(1)
+    for number, (key, data) in enumerate(objects.items()):
+        checked = {"ChecksumAlgorithm": "CRC64NVME"} if number % 2 else {}
+        more = {"ContentType": "text/x-test", "CacheControl": "max-age=5", "Metadata": {"colour": "blue"}}
+        await seaweed.put(source, key, data, **checked, **more)
+    await copying.start()
+    with FaultProxy(seaweed.url) as proxy:
+        async with copying.client() as client:
+            wanted = request(
+                node(seaweed, source, proxy.url),
+                node(seaweed, destination, proxy.url),
+                enable_metadata_migration=metadata,
+                consistency_check=types_pb2.CONSISTENCY_CHECK_CRC64,
+            )
+            task = await ended(client, (await client.create(wanted)).id)
+            assert (task.status, task.successful_num) == (SUCCEEDED, len(objects)), task
+            assert task.real_size == task.complete_size == sum(map(len, objects.values()))
+            again = await ended(client, (await client.create(wanted)).id)
+            assert (again.status, again.skipped_num) == (SUCCEEDED, len(objects)), again
+        assert not bodies_that_came(proxy.seen)
+        assert proxy.count("PUT", "partNumber=") == 3
+        assert proxy.count("PUT") == len(objects) - 1 + 3
+    assert await seaweed.get_all(destination) == objects
+    for key in ("whole", "parts", "empty"):
+        head = await seaweed.head(destination, key)
+        assert head["ContentType"] == "text/x-test"
+        assert head["Metadata"] == ({"colour": "blue"} if metadata else {})
+        assert head.get("CacheControl") == ("max-age=5" if metadata else None)
+    assert not await seaweed.open_uploads(destination)
+    assert "server_side_copy_refused" not in copying.log()
+
+
+async def test_every_key_is_copied_as_it_is(copying: Daemon, moto: S3Server) -> None:
+    source, destination = await moto.make_bucket(), await moto.make_bucket()
+    objects = {key: f"{number}".encode() for number, key in enumerate(ZOO)}
+    await moto.put_many(source, objects)
+    await copying.start()
+    with FaultProxy(moto.url) as proxy:
+        async with copying.client() as client:
+            wanted = request(node(moto, source, proxy.url), node(moto, destination, proxy.url))
+            task = await ended(client, (await client.create(wanted)).id)
+        assert (task.status, task.successful_num) == (SUCCEEDED, len(ZOO)), task
+        assert not bodies_that_came(proxy.seen)
+    assert await moto.get_all(destination) == objects
+    assert "server_side_copy_refused" not in copying.log()
+
+
+REFUSALS = {
+    "copies are not known": lambda: s3_error(501, "NotImplemented", method="PUT", times=None, copies=True),
+    "the source may not be read": lambda: s3_error(
+        403, "AccessDenied", method="PUT", times=None, copies=True
+    ),
+    "an error inside a 200": lambda: s3_error(200, "InvalidRequest", method="PUT", times=None, copies=True),
+}
