@@ -29,6 +29,7 @@ class Daemon:
     workers: int = 2
     extra: str = ""
     server_side_copy: bool = False
+    server_side_copy_part_mib: int = 256
     port: int = field(default_factory=free_port)
     process: Process | None = None
 
@@ -46,6 +47,7 @@ class Daemon:
         self.config.write_text(
             f'[server]\ngrpc_listen = "{self.address}"\nstate_dir = "{self.folder / "state"}"\nworkers = {self.workers}\n'
             f'time_zone = "UTC"\n[limits]\nserver_side_copy = {copying}\n'
+            f"server_side_copy_part_mib = {self.server_side_copy_part_mib}\n"
             f'[log]\nformat = "json"\n[network]\nallow_private = ["loopback"]\n{self.extra}'
         )
 

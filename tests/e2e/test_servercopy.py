@@ -9,17 +9,17 @@ import pytest
 from omsd.pb.v1 import types_pb2
 from tests.e2e.harness import SUCCEEDED, Daemon, ended, node, request
 from tests.e2e.test_main_job import ZOO
-from tests.fakes.fault_proxy import FaultProxy, Seen, s3_error
+from tests.fakes.fault_proxy import Fault, FaultProxy, Kind, Seen, s3_error
 from tests.servers import S3Server
 
 MIB = 1024 * 1024
-OBJECT = r"/t-[0-9a-f]{16}/[^?]"
 
 
 @pytest.fixture
 def copying(daemon: Daemon) -> Daemon:
-    """A daemon that may use copies inside the service, larger ones in parts of 5 MiB."""
+    """A daemon that may use copies inside the service, those of large objects in parts of 5 MiB."""
     daemon.server_side_copy = True
+    daemon.server_side_copy_part_mib = 5
     return daemon
 
 
@@ -30,7 +30,7 @@ def mixed(seed: int) -> dict[str, bytes]:
 
 
 def bodies_that_came(seen: list[Seen]) -> list[str]:
-    """Requests for an object's body, and those that carry one."""
+    """Requests for an object's body."""
     return [
         f"{one.method} {one.target}"
         for one in seen
@@ -64,7 +64,7 @@ async def test_the_server_copies_and_no_body_passes_through_us(
             assert (again.status, again.skipped_num) == (SUCCEEDED, len(objects)), again
         assert not bodies_that_came(proxy.seen)
         assert proxy.count("PUT", "partNumber=") == 3
-        assert proxy.count("PUT") == len(objects) - 1 + 3
+        assert proxy.count("PUT") == len(objects) - 1 + 3  # a copy each, and nothing else
     assert await seaweed.get_all(destination) == objects
     for key in ("whole", "parts", "empty"):
         head = await seaweed.head(destination, key)
@@ -91,9 +91,52 @@ async def test_every_key_is_copied_as_it_is(copying: Daemon, moto: S3Server) -> 
 
 
 REFUSALS = {
-    "copies are not known": lambda: s3_error(501, "NotImplemented", method="PUT", times=None, copies=True),
-    "the source may not be read": lambda: s3_error(
-        403, "AccessDenied", method="PUT", times=None, copies=True
-    ),
-    "an error inside a 200": lambda: s3_error(200, "InvalidRequest", method="PUT", times=None, copies=True),
+    "copies are not known": lambda: s3_error(501, "NotImplemented", method="PUT"),
+    "the source may not be read": lambda: s3_error(403, "AccessDenied", method="PUT", times=2),
+    "a refusal inside a 200": lambda: s3_error(200, "InvalidRequest", method="PUT"),
+    "a 200 without a result": lambda: Fault(Kind.ANSWER, "PUT", times=2),
 }
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+async def test_what_the_server_refuses_to_copy_is_streamed(
+    name: str, copying: Daemon, seaweed: S3Server
+) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    objects = mixed(2)
+    del objects["parts"]  # it would not wait for what becomes of the probe
+    await seaweed.put_many(source, objects)
+    await copying.start()
+    with FaultProxy(seaweed.url) as proxy:
+        fault = proxy.add(REFUSALS[name]())
+        async with copying.client() as client:
+            wanted = request(node(seaweed, source, proxy.url), node(seaweed, destination, proxy.url))
+            task = await ended(client, (await client.create(wanted)).id)
+        assert (task.status, task.successful_num) == (SUCCEEDED, len(objects)), task
+        assert fault.met == fault.times
+        assert len(bodies_that_came(proxy.seen)) >= len(objects)
+    assert await seaweed.get_all(destination) == objects
+    assert [event["event"] for event in copying.events()].count("server_side_copy_refused") == 1
+
+
+async def test_copies_are_true_in_spite_of_faults(copying: Daemon, seaweed: S3Server) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    objects = mixed(3)
+    await seaweed.put_many(source, objects)
+    await copying.start()
+    with FaultProxy(seaweed.url) as proxy:
+        faults = [
+            proxy.add(Fault(Kind.LOSE, "PUT", times=3, skip=3)),
+            proxy.add(s3_error(503, "SlowDown", method="PUT", times=5, skip=8)),
+            proxy.add(s3_error(200, "InternalError", method="PUT", target="partNumber=2")),
+            proxy.add(Fault(Kind.ANSWER, "PUT", "partNumber=3")),
+            proxy.add(Fault(Kind.RESET, "POST", "uploadId")),
+        ]
+        async with copying.client() as client:
+            wanted = request(node(seaweed, source, proxy.url), node(seaweed, destination, proxy.url))
+            task = await ended(client, (await client.create(wanted)).id)
+        assert (task.status, task.successful_num) == (SUCCEEDED, len(objects)), task
+        assert all(fault.met for fault in faults), faults
+        assert not bodies_that_came(proxy.seen)
+    assert await seaweed.get_all(destination) == objects
+    assert not await seaweed.open_uploads(destination)
