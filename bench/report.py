@@ -31,12 +31,13 @@ HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What was moved. goal: the figure to reach, as a sentence."""
+    """What was moved. goal: the figure to reach, as a sentence. copied: by the server itself, beside s5cmd instead of rclone."""
 
     name: str
     objects: int
     size_bytes: int
     goal: str
+    copied: bool = False
 
     @property
     def total_bytes(self) -> int:
@@ -86,7 +87,7 @@ def ratio_row(ours: Sample, theirs: Sample) -> tuple[str, ...]:
     )
 
 
-def machine_lines(weed: str, rclone: str) -> list[str]:
+def machine_lines(weed: str, rclone: str, s5cmd: str) -> list[str]:
     """What the figures were taken on; nothing that names the machine."""
     model = next(
         (
@@ -101,7 +102,8 @@ def machine_lines(weed: str, rclone: str) -> list[str]:
     return [
         f"- {os.cpu_count()} cores ({model}), {memory_gib:.0f} GiB memory, Linux {platform.release()}",
         f"- omsd {__version__}, Python {platform.python_version()}, {libraries}",
-        f"- SeaweedFS {_version_of(weed)} as source and destination on the same machine, rclone {_version_of(rclone)}",
+        f"- SeaweedFS {_version_of(weed)} as source and destination on the same machine, rclone {_version_of(rclone)},"
+        f" s5cmd {_version_of(s5cmd)}",
     ]
 
 

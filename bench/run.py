@@ -1,4 +1,5 @@
-"""`make bench`: omsd beside rclone, both streaming between two buckets of one SeaweedFS; writes bench/RESULTS.md.
+"""`make bench`: omsd beside rclone, both streaming between two buckets of one SeaweedFS, and beside s5cmd, both leaving the
+copying to the server; writes bench/RESULTS.md.
 
 Medians of several runs each, taken in turn. Every process has a deadline.
 """
@@ -19,7 +20,16 @@ from rich.table import Table
 
 from bench.measure import Sample
 from bench.report import HEADERS, MIB, DataSet, machine_lines, markdown_table, median_of, ratio_row, row_of
-from bench.tools import RCLONE_PARALLEL, BenchError, rclone_path, run_omsd, run_rclone
+from bench.tools import (
+    RCLONE_PARALLEL,
+    S5CMD_WORKERS,
+    BenchError,
+    rclone_path,
+    run_omsd,
+    run_rclone,
+    run_s5cmd,
+    s5cmd_path,
+)
 from omsd.demo.dataset import open_client
 from omsd.demo.errors import DemoError
 from omsd.demo.processes import S3Access, find_weed, open_folder, open_seaweed
@@ -37,6 +47,20 @@ LARGE = DataSet(
     256 * MIB,
     "at most 1.2 CPU seconds per GiB, with CRC64; a worker at most 120 MB",
 )
+COPIED = DataSet(
+    "4,000 objects of 16 KiB, copied by the server",
+    4000,
+    16 * 1024,
+    "no more CPU per object than s5cmd, with every copy looked at",
+    copied=True,
+)
+QUICK_COPIED = DataSet(
+    "400 objects of 16 KiB, copied by the server",
+    400,
+    16 * 1024,
+    "a trial of the program, not a measurement",
+    copied=True,
+)
 QUICK_SMALL = DataSet("400 objects of 16 KiB", 400, 16 * 1024, "a trial of the program, not a measurement")
 QUICK_LARGE = DataSet("2 objects of 32 MiB", 2, 32 * MIB, "a trial of the program, not a measurement")
 
@@ -47,7 +71,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="runs of each tool over each data set")
     parser.add_argument("--quick", action="store_true", help="small sets, one run, no RESULTS.md")
     options = parser.parse_args()
-    sets = (QUICK_SMALL, QUICK_LARGE) if options.quick else (SMALL, LARGE)
+    sets = (QUICK_SMALL, QUICK_COPIED, QUICK_LARGE) if options.quick else (SMALL, COPIED, LARGE)
     runs = 1 if options.quick else max(1, options.runs)
     # Wide enough that no cell is wrapped, also where the output is no terminal.
     console = Console(highlight=False, width=130)
@@ -71,12 +95,12 @@ async def _bench(console: Console, sets: Sequence[DataSet], runs: int) -> list[s
         f"Taken on {datetime.now(UTC):%Y-%m-%d}; medians of {runs} runs.",
         "",
     ]
-    lines += machine_lines(find_weed(), rclone_path())
+    lines += machine_lines(find_weed(), rclone_path(), s5cmd_path())
     lines += [
         "",
         "Wall time is bound by the server, which shares the machine. CPU is user and system time of all processes of the tool: for",
         "omsd control and workers, from the creation of the task to its end; for rclone the whole process"
-        f" (`--transfers {RCLONE_PARALLEL} --checkers {RCLONE_PARALLEL}`).",
+        f" (`--transfers {RCLONE_PARALLEL} --checkers {RCLONE_PARALLEL}`) and s5cmd likewise (`--numworkers {S5CMD_WORKERS}`).",
     ]
     async with asyncio.timeout(DEADLINE_S):
         with open_folder() as folder:
@@ -90,26 +114,31 @@ async def _bench(console: Console, sets: Sequence[DataSet], runs: int) -> list[s
 async def _measure(
     console: Console, access: S3Access, client: Any, data: DataSet, folder: Path, runs: int
 ) -> list[list[Sample]]:
-    """Samples of omsd, then of rclone, taken in turn."""
+    """Samples of omsd, then of its peer, taken in turn."""
     folder.mkdir()
-    source = f"source-{data.objects}"
+    kind, run_peer = ("copied", run_s5cmd) if data.copied else ("streamed", run_rclone)
+    source = f"source-{kind}-{data.objects}"
     console.print(f"filling a bucket with {data.name}")
     await client.create_bucket(Bucket=source)
     await _fill(client, source, data)
-    omsd, rclone = [], []
+    omsd, peer = [], []
     for number in range(runs):
-        target = await _fresh_bucket(client, f"omsd-{data.objects}-{number}")
-        omsd.append(await run_omsd(access, source, target, folder / target, data.objects))
+        target = await _fresh_bucket(client, f"omsd-{kind}-{data.objects}-{number}")
+        omsd.append(
+            await run_omsd(
+                access, source, target, folder / target, data.objects, server_side_copy=data.copied
+            )
+        )
         await _check_and_drop(client, target, data)
-        target = await _fresh_bucket(client, f"rclone-{data.objects}-{number}")
-        rclone.append(await run_rclone(access, source, target, folder / target))
+        target = await _fresh_bucket(client, f"peer-{kind}-{data.objects}-{number}")
+        peer.append(await run_peer(access, source, target, folder / target))
         await _check_and_drop(client, target, data)
-        for sample in (omsd[-1], rclone[-1]):
+        for sample in (omsd[-1], peer[-1]):
             console.print(
                 f"  run {number + 1}: {sample.tool} {sample.wall_s:.2f} s, CPU {sample.cpu_s:.2f} s"
             )
     await _drop(client, source)
-    return [omsd, rclone]
+    return [omsd, peer]
 
 
 async def _fill(client: Any, bucket: str, data: DataSet) -> None:

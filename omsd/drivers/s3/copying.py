@@ -67,8 +67,7 @@ async def _copied(bucket: Bucket, call: Call, root: str) -> tuple[str, Checksums
     body, answered = await bucket.fetch(call, MAX_XML_BYTES)
     if not body.strip():
         raise malformed(f"{call.named} was answered with nothing")
-    error = parse_error(body)
-    if error.code:
+    if b"<Error" in body and (error := parse_error(body)).code:
         raise errors.of_answer(call.named, 200, answered, error, missing=call.missing)
     fields = parse_fields(body, root)
     etag = fields.get("ETag", "").strip('"')
