@@ -31,6 +31,13 @@ ENV_PREFIX = "OMSD_"
 LOOPBACK = "loopback"
 _LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 
+_BANDWIDTH = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmg]i?)b?(?:/s)?)?", re.IGNORECASE)
+_BANDWIDTH_UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_BANDWIDTH_WANTED = "wanted is bytes per second like '200MB' or '1.5GiB', or a number of MiB"
+# A slip (bytes given as MiB, or a limit that stops everything) is refused rather than obeyed.
+_MIN_BANDWIDTH = 64_000
+_MAX_BANDWIDTH = 10**12
+
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
@@ -66,10 +73,12 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes in MiB; requests and the buffer budget are per worker process.
 
+    machine_bandwidth: what all tasks together may move in a second, like "200MB" (decimal) or "200MiB"; a plain number is MiB.
     server_side_copy: where both ends are one service it is asked to copy objects itself, larger ones in parts of
     server_side_copy_part_mib. drain_grace_s: what objects under way get to finish when the daemon stops.
     """
 
+    machine_bandwidth: str | int | None = None
     part_size_mib: Annotated[int, Meta(ge=5, le=5120)] = 16
     single_put_max_mib: Annotated[int, Meta(ge=1, le=5120)] = 8
     server_side_copy: bool = True
@@ -77,6 +86,23 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     buffer_budget_mib: Annotated[int, Meta(ge=8, le=65_536)] = 32
     max_requests_per_endpoint: Annotated[int, Meta(ge=1, le=1024)] = 64
     drain_grace_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+
+    @property
+    def machine_bytes_per_s(self) -> int | None:
+        """machine_bandwidth in bytes per second, None = no limit."""
+        return None if self.machine_bandwidth is None else parse_bandwidth(self.machine_bandwidth)
+
+
+def parse_bandwidth(value: str | int) -> int:
+    """Bytes per second of a "200MB", "1.5GiB" or a number of MiB. Raises ValueError."""
+    found = _BANDWIDTH.fullmatch(str(value).strip())
+    if found is None:
+        raise ValueError(_BANDWIDTH_WANTED)
+    number, unit = found.groups()
+    limit = round(float(number) * (MIB if unit is None else _BANDWIDTH_UNITS[unit.lower()]))
+    if not _MIN_BANDWIDTH <= limit <= _MAX_BANDWIDTH:
+        raise ValueError("not between 64kB and 1000GB; " + _BANDWIDTH_WANTED)
+    return limit
 
 
 class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -304,6 +330,9 @@ def _check_value(section: str, key: str, value: Any) -> None:
                 close = difflib.get_close_matches(value, sorted(available_timezones()), n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ", like 'Europe/Berlin' or 'UTC'"
                 raise ValueError("not an IANA time zone" + hint)
+        case "limits.machine_bandwidth":
+            if value is not None:
+                parse_bandwidth(value)
         case "server.regions":
             if any(not region or len(region) > 100 for region in value):
                 raise ValueError("a region has 1 to 100 characters")

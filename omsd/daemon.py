@@ -115,7 +115,7 @@ class _Daemon:
             self._executor,
             clock,
             self._channel.order,
-            SchedulerSettings(settings.server.max_parallel_tasks, zone),
+            SchedulerSettings(settings.server.max_parallel_tasks, zone, settings.limits.machine_bytes_per_s),
         )
         self._ledger = Ledger(
             store, self._channel, self._scheduler, self._board, clock, zone=zone, last_ids=last_ids

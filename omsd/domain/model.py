@@ -7,6 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import NewType
 
 TaskId = NewType("TaskId", int)
+GroupId = NewType("GroupId", str)
 ShardId = NewType("ShardId", int)
 LeaseId = NewType("LeaseId", int)
 

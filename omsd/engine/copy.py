@@ -12,7 +12,7 @@ from omsd.engine.context import AT_DESTINATION, AT_SOURCE, GaveUpError, ShardCon
 from omsd.engine.digest import digest_for
 from omsd.engine.multipart import MultipartCopy
 from omsd.engine.servercopy import ServerCopier
-from omsd.engine.stream import BodyTap
+from omsd.engine.stream import BodyTap, BytesBody, PacedBody
 from omsd.ports.objectstore import (
     Checksums,
     ListedObject,
@@ -182,6 +182,8 @@ class ObjectCopier:
         ctx = self._ctx
         head = reading.head
         async with ctx.budget.reserve(reading.size_bytes):
+            # Its time is booked before it is read, and one after the other: bodies that crept in side by side would all come late.
+            await ctx.throttle.incoming.admit(reading.size_bytes)
             with AT_SOURCE:
                 data = await reading.read_all(reading.size_bytes)
                 digest = digest_for(head.checksums, ctx.destination.abilities)
@@ -189,14 +191,23 @@ class ObjectCopier:
                 sums = digest.checksums()
                 check_source(head, sums)
             ctx.meter.moved_total_bytes += len(data)
-            rest_s = ctx.throttle.spend(len(data))
-            if rest_s > 0.0:
-                await ctx.sleep(rest_s)
             options = options_for(head, sums, metadata=self._spec.migrate_metadata)
             with AT_DESTINATION:
-                receipt = await ctx.destination.put(target_key, data, len(data), options)
+                receipt = await self._put_paced(target_key, data, options)
             check = await self._proven(target_key, len(data), sums, receipt, head)
         return _success(listed, len(data), head, sums, check)
+
+    async def _put_paced(self, target_key: str, data: bytes, options: PutOptions) -> PutReceipt:
+        """Put what was read whole; under a limit no faster than that."""
+        gate = self._ctx.throttle.outgoing
+        if not gate.limited or len(data) <= gate.quantum_bytes:
+            await gate.admit(len(data))
+            return await self._ctx.destination.put(target_key, data, len(data), options)
+        body = PacedBody(BytesBody(data), gate)
+        try:
+            return await self._ctx.destination.put(target_key, body, len(data), options)
+        finally:
+            body.close()
 
     async def _put_stream(self, reading: Reading, listed: ListedObject, target_key: str) -> Outcome:
         """Pipe the body through; the proof comes with the answer, or by looking."""
@@ -211,6 +222,7 @@ class ObjectCopier:
             sums = digest.checksums()
             check = await self._proven(target_key, reading.size_bytes, sums, receipt, head)
         finally:
+            tap.close()
             ctx.meter.settle(digest.size_bytes)
         return _success(listed, reading.size_bytes, head, sums, check)
 

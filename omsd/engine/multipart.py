@@ -143,8 +143,8 @@ class MultipartCopy:
                 reading = await ctx.source.read(
                     self._head.key, offset=span.offset, length=span.size_bytes, if_match=self._head.etag
                 )
+            tap = BodyTap(reading, digest, ctx.meter, ctx.throttle)
             try:
-                tap = BodyTap(reading, digest, ctx.meter, ctx.throttle)
                 with AT_DESTINATION:
                     receipt = await ctx.destination.put_part(
                         self._target_key, self._upload_id, span.part_number, tap, span.size_bytes, Checksums()
@@ -156,6 +156,7 @@ class MultipartCopy:
                             f"CRC64 of part {span.part_number} of {self._target_key!r} is not that of the bytes sent",
                         )
             finally:
+                tap.close()
                 await reading.close()
             succeeded = True
             self._sent_bytes += span.size_bytes

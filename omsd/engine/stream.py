@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections import deque
 
 from omsd.engine.digest import Digest
-from omsd.engine.throttle import Throttle
+from omsd.engine.throttle import Gate, Throttle, Ticket
 from omsd.ports.objectstore import ByteSink, ByteSource
 
 
@@ -28,20 +28,39 @@ class Meter:
         self.moving_bytes -= size_bytes
 
 
-class BodyTap:
-    """A ByteSource that passes another one on and sees each chunk once."""
+class PacedBody:
+    """A ByteSource that passes another one on at a gate's pace, in quanta; the other one pauses until what came has passed."""
 
-    __slots__ = ("_digest", "_inner", "_loop", "_meter", "_resting", "_sink", "_throttle", "_wants_pause")
+    __slots__ = (
+        "_allowed_bytes",
+        "_at",
+        "_chunks",
+        "_draining",
+        "_gate",
+        "_inner",
+        "_over",
+        "_sink",
+        "_ticket",
+        "_wants_pause",
+    )
 
-    def __init__(self, inner: ByteSource, digest: Digest, meter: Meter, throttle: Throttle) -> None:
+    def __init__(self, inner: ByteSource, gate: Gate) -> None:
         self._inner = inner
-        self._digest = digest
-        self._meter = meter
-        self._throttle = throttle
+        self._gate = gate
         self._sink: ByteSink | None = None
-        self._resting: asyncio.TimerHandle | None = None
+        self._chunks: deque[bytes] = deque()
+        self._at = 0
+        self._allowed_bytes = 0
+        self._ticket: Ticket | None = None
         self._wants_pause = False
-        self._loop = asyncio.get_running_loop()
+        self._draining = False
+        self._over = False
+
+    def came(self, chunk: bytes) -> None:
+        """A chunk has been read."""
+
+    def passes(self, size_bytes: int) -> None:
+        """So much is handed on."""
 
     def start(self, sink: ByteSink) -> None:
         self._sink = sink
@@ -53,35 +72,128 @@ class BodyTap:
 
     def resume(self) -> None:
         self._wants_pause = False
-        if self._resting is None:
+        if self._chunks:
+            self._drain()
+        else:
             self._inner.resume()
 
     def feed(self, chunk: bytes) -> None:
-        assert self._sink is not None
-        self._digest.update(chunk)
-        self._meter.add(len(chunk))
-        self._sink.feed(chunk)
-        rest_s = self._throttle.spend(len(chunk))
-        if rest_s > 0.0 and self._resting is None:
-            self._inner.pause()
-            self._resting = self._loop.call_later(rest_s, self._rested)
+        self.came(chunk)
+        if not self._gate.limited and not self._chunks and self._sink is not None:
+            self._gate.moved_bytes += len(chunk)
+            self.passes(len(chunk))
+            self._sink.feed(chunk)
+            return
+        self._chunks.append(chunk)
+        self._inner.pause()
+        self._drain()
 
     def end(self) -> None:
-        assert self._sink is not None
-        self._stop_resting()
-        self._sink.end()
+        self._over = True
+        if not self._chunks:
+            self._finish()
 
     def fail(self, error: Exception) -> None:
+        sink = self._sink
+        self.close()
+        if sink is not None:
+            sink.fail(error)
+
+    def close(self) -> None:
+        """Nothing more is handed on; safe to repeat."""
+        self._sink = None
+        self._chunks.clear()
+        self._allowed_bytes = 0
+        if self._ticket is not None:
+            self._gate.withdraw(self._ticket)
+            self._ticket = None
+
+    def _finish(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.end()
+
+    def _granted(self) -> None:
+        if self._ticket is not None:
+            self._allowed_bytes, self._ticket = self._ticket.size_bytes, None
+            self._drain()
+
+    def _drain(self) -> None:
+        # A sink may pause and resume inside feed(), an inner source may push inside resume(): the outer loop goes on.
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._pass_chunks():
+                if self._over:
+                    self._finish()
+                    return
+                self._inner.resume()
+                if not self._chunks:
+                    return
+        finally:
+            self._draining = False
+
+    def _pass_chunks(self) -> bool:
+        """Hand on what may be; True if nothing is left and the inner source may go on."""
+        while self._chunks:
+            if not self._allowed_bytes:
+                if self._wants_pause or self._ticket is not None:
+                    return False
+                left_bytes = len(self._chunks[0]) - self._at
+                size_bytes = min(self._gate.quantum_bytes, left_bytes)
+                self._ticket = self._gate.ask(size_bytes, self._granted, left_bytes)
+                if self._ticket is not None:
+                    return False
+                self._allowed_bytes = size_bytes
+            self._pass_slice()
+        return not self._wants_pause
+
+    def _pass_slice(self) -> None:
         assert self._sink is not None
-        self._stop_resting()
-        self._sink.fail(error)
+        chunk, at = self._chunks[0], self._at
+        size_bytes, self._allowed_bytes = self._allowed_bytes, 0
+        self._at = at + size_bytes
+        if self._at == len(chunk):
+            self._chunks.popleft()
+            self._at = 0
+        self.passes(size_bytes)
+        self._sink.feed(chunk if size_bytes == len(chunk) else chunk[at : at + size_bytes])
 
-    def _rested(self) -> None:
-        self._resting = None
-        if not self._wants_pause:
-            self._inner.resume()
 
-    def _stop_resting(self) -> None:
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
+class BodyTap(PacedBody):
+    """The body of an object under way: digested and metered as it comes, handed on at the pace of the task's throttle."""
+
+    __slots__ = ("_digest", "_meter", "_outgoing")
+
+    def __init__(self, inner: ByteSource, digest: Digest, meter: Meter, throttle: Throttle) -> None:
+        super().__init__(inner, throttle.incoming)
+        self._digest = digest
+        self._meter = meter
+        self._outgoing = throttle.outgoing
+
+    def came(self, chunk: bytes) -> None:
+        self._digest.update(chunk)
+        self._meter.add(len(chunk))
+
+    def passes(self, size_bytes: int) -> None:
+        self._outgoing.charge(size_bytes)
+
+
+class BytesBody:
+    """A ByteSource of bytes that are here already: one chunk."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def start(self, sink: ByteSink) -> None:
+        sink.feed(self._data)
+        sink.end()
+
+    def pause(self) -> None:
+        """There is nothing that could be paused."""
+
+    def resume(self) -> None:
+        """Everything was pushed by start()."""

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 import structlog
 
 from omsd.aio import shielded
+from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.events import ShardEvent, WorkerLost
 from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
 from omsd.executors import protocol
+from omsd.executors.grants import GrantBook
 from omsd.ports.clock import Clock
 from omsd.ports.eventsink import EventSink
 from omsd.ports.executor import ProbeResult
@@ -54,7 +56,7 @@ class LocalExecutor:
         self._slots_per_worker = slots_per_worker
         self._clock = clock
         self._workers: list[_Worker] = []
-        self._budgets: dict[TaskId, int | None] = {}
+        self._grants = GrantBook()
         self._next_id = 0
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -104,7 +106,7 @@ class LocalExecutor:
         )
 
     def worker_count(self) -> int:
-        """How many workers share a task's budget."""
+        """How many workers there are, at least one."""
         return max(1, len(self._workers))
 
     def worker_pids(self) -> tuple[int, ...]:
@@ -125,7 +127,8 @@ class LocalExecutor:
         if worker.opened.get(work.task_id) != work:
             worker.opened[work.task_id] = work
             worker.channel.send_now(protocol.OpenTask(work))
-            worker.channel.send_now(protocol.SetBudget(work.task_id, self._share(work.task_id)))
+            self._grants.join(worker.worker_id, work.task_id)
+            self._regrant()
         worker.channel.send_now(protocol.RunShard(lease_id, shard, tuple(stale_uploads)))
 
     def drain(self, lease_id: LeaseId) -> None:
@@ -140,17 +143,16 @@ class LocalExecutor:
 
     def forget(self, task_id: TaskId) -> None:
         """The task needs no worker any more."""
-        self._budgets.pop(task_id, None)
         for worker in self._workers:
             if worker.opened.pop(task_id, None) is not None:
                 worker.channel.send_now(protocol.ForgetTask(task_id))
+                self._grants.leave(worker.worker_id, task_id)
+        self._regrant()
 
-    def set_budget(self, task_id: TaskId, limit_bytes_per_s: int | None) -> None:
-        """The task's limit over all workers, divided evenly among them."""
-        self._budgets[task_id] = limit_bytes_per_s
-        for worker in self._workers:
-            if task_id in worker.opened:
-                worker.channel.send_now(protocol.SetBudget(task_id, self._share(task_id)))
+    def set_limits(self, limits: BandwidthLimits) -> None:
+        """These limits are divided among the workers, and again whenever they say that they want something else."""
+        self._grants.set_limits(limits)
+        self._regrant()
 
     async def probe(self, work: TaskWork, *, deadline_s: float) -> ProbeResult:
         """Check both ends of a task in a worker. Raises RequestError BUSY if no worker answers in time."""
@@ -175,9 +177,21 @@ class LocalExecutor:
                 "OMS.2004", "no worker answered in time; try again later", refusal=Refusal.BUSY
             ) from None
 
-    def _share(self, task_id: TaskId) -> int | None:
-        limit = self._budgets.get(task_id)
-        return None if limit is None else max(1, limit // self.worker_count())
+    def _regrant(self) -> None:
+        channels = {worker.worker_id: worker.channel for worker in self._workers}
+        for grant in self._grants.regrant():
+            channels[grant.worker_id].send_now(protocol.SetBudget(grant.task_id, grant.limit_bytes_per_s))
+
+    def _take_demand(self, worker: _Worker, demand: protocol.Demand) -> None:
+        for task in demand.tasks:
+            self._grants.note(
+                worker.worker_id,
+                task.task_id,
+                moved_bytes=task.moved_bytes,
+                waiting_bytes=task.waiting_bytes,
+                elapsed_s=demand.elapsed_s,
+            )
+        self._regrant()
 
     def _worker_of(self, lease_id: LeaseId) -> _Worker | None:
         return next((worker for worker in self._workers if lease_id in worker.leases), None)
@@ -208,6 +222,8 @@ class LocalExecutor:
                 await self._take(worker, message, sink)
         finally:
             self._workers.remove(worker)
+            self._grants.lose(worker.worker_id)
+            self._regrant()
             for probe in worker.probes.values():
                 if not probe.done():
                     probe.set_exception(ConnectionError("the worker is gone"))
@@ -227,6 +243,8 @@ class LocalExecutor:
             case protocol.Ready():
                 worker.ready = True
                 await self._notify()
+            case protocol.Demand():
+                self._take_demand(worker, message)
             case protocol.Probed(probe_id, side, failure):
                 probe = worker.probes.get(probe_id)
                 if probe is not None and not probe.done():

@@ -68,7 +68,7 @@ class CutShard(_Message, frozen=True, array_like=True, tag=True):
 
 
 class SetBudget(_Message, frozen=True, array_like=True, tag=True):
-    """This worker's share; None = no limit."""
+    """This worker's grant for the task, in force until the next one comes; None = no limit, 0 = nothing moves."""
 
     task_id: TaskId
     limit_bytes_per_s: int | None
@@ -122,7 +122,22 @@ class Probed(_Message, frozen=True, array_like=True, tag=True):
     failure: Failure | None
 
 
-FromWorker = Ready | Batch | Progress | Done | Released | Failed | Opened | Closed | Probed
+class TaskDemand(msgspec.Struct, frozen=True, array_like=True):
+    """moved_bytes: since the last report. waiting_bytes: what would move now if the grant were larger."""
+
+    task_id: TaskId
+    moved_bytes: int
+    waiting_bytes: int
+
+
+class Demand(_Message, frozen=True, array_like=True, tag=True):
+    """Sent several times a second while some task of the worker has a limit. elapsed_s: since the last report."""
+
+    elapsed_s: float
+    tasks: tuple[TaskDemand, ...]
+
+
+FromWorker = Ready | Batch | Progress | Done | Released | Failed | Opened | Closed | Probed | Demand
 
 _WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {
     ShardBatch: Batch,

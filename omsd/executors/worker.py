@@ -18,6 +18,7 @@ from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
 from omsd.engine.throttle import Throttle
 from omsd.executors import protocol
+from omsd.executors.demand import DemandReporter
 from omsd.ports.objectstore import ObjectStore
 
 OpenStore = Callable[[Location, Credentials], ObjectStore]
@@ -89,7 +90,7 @@ class Worker:
         self._budget = BufferBudget(settings.buffer_budget_bytes)
         self._pacers: dict[tuple[str, str, str], Pacer] = {}
         self._tasks: dict[TaskId, _OpenTask] = {}
-        self._throttles: dict[TaskId, Throttle] = {}
+        self._demand = DemandReporter()
         self._runs: dict[LeaseId, ShardRun] = {}
 
     async def run(self, abandon: Callable[[], None]) -> None:
@@ -100,8 +101,10 @@ class Worker:
         """
         async with asyncio.TaskGroup() as group:
             self._channel.send_now(protocol.Ready())
+            reporting = group.create_task(self._demand.report(self._channel.send), name="demand")
             while (message := await self._channel.receive()) is not None:
                 await self._take(message, group)
+            reporting.cancel()
             if self._runs:
                 abandon()
         for task in self._tasks.values():
@@ -122,7 +125,7 @@ class Worker:
                 if run := self._runs.get(lease_id):
                     run.cut()
             case protocol.SetBudget(task_id, limit_bytes_per_s):
-                self._throttle(task_id).set_limit(limit_bytes_per_s)
+                self._demand.set_limit(task_id, limit_bytes_per_s)
             case protocol.Probe(probe_id, _):
                 group.create_task(self._probe(message), name=f"probe {probe_id}")
 
@@ -134,18 +137,15 @@ class Worker:
             known.forgotten = True
             if known.shards == 0:
                 await known.close()
-        self._tasks[work.task_id] = _OpenTask(work, self._throttle(work.task_id))
+        self._tasks[work.task_id] = _OpenTask(work, self._demand.throttle(work.task_id))
 
     async def _forget(self, task_id: TaskId) -> None:
-        self._throttles.pop(task_id, None)
+        self._demand.forget(task_id)
         task = self._tasks.pop(task_id, None)
         if task is not None:
             task.forgotten = True
             if task.shards == 0:
                 await task.close()
-
-    def _throttle(self, task_id: TaskId) -> Throttle:
-        return self._throttles.setdefault(task_id, Throttle())
 
     def _pacer(self, location: Location) -> Pacer:
         """One limit for each service that is talked to, over all tasks."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Failure, Side
 from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
 from omsd.ports.eventsink import EventSink
@@ -35,7 +36,7 @@ class Executor(Protocol):
         """How many more shards may run now."""
 
     def worker_count(self) -> int:
-        """How many workers share a task's budget."""
+        """How many workers there are, at least one."""
 
     def run(
         self, lease_id: LeaseId, work: TaskWork, shard: Shard, stale_uploads: Sequence[OpenUpload]
@@ -51,8 +52,8 @@ class Executor(Protocol):
     def forget(self, task_id: TaskId) -> None:
         """The task needs no worker any more: its stores are closed, its credentials dropped."""
 
-    def set_budget(self, task_id: TaskId, limit_bytes_per_s: int | None) -> None:
-        """The task may move this many bytes per second over all workers; None = no limit."""
+    def set_limits(self, limits: BandwidthLimits) -> None:
+        """These limits replace those before, at once; the executor divides them among its workers by what they want to move."""
 
     async def probe(self, work: TaskWork, *, deadline_s: float) -> ProbeResult:
         """Check both ends of a task in a worker. Raises RequestError BUSY if no worker answers in time."""

@@ -29,15 +29,19 @@ from omsd.scheduler.queue import WaitingQueue
 # The executor does not tell when a lost worker is replaced, so waiting shards ask again.
 _CAPACITY_POLL_S = 1.0
 # A wall clock that is set by hand moves the windows; they are looked up at least this often.
-_WINDOW_POLL_S = 30.0
+_WINDOW_POLL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulerSettings:
-    """aging_s: waiting that lifts a task by one class. grace_s: how long a pausing task may finish objects begun."""
+    """aging_s: waiting that lifts a task by one class. grace_s: how long a pausing task may finish objects begun.
+
+    machine_bytes_per_s: what all tasks together may move, None = no limit.
+    """
 
     max_parallel_tasks: int
     zone: tzinfo
+    machine_bytes_per_s: int | None = None
     aging_s: float = 3600.0
     grace_s: float = 10.0
     preflight: PreflightPolicy = field(default_factory=PreflightPolicy)
@@ -55,7 +59,9 @@ class Scheduler:
         self._settings = settings
         self._queue = WaitingQueue(aging_s=settings.aging_s)
         self._book = LeaseBook()
-        self._bandwidth = BandwidthKeeper(executor, clock, settings.zone)
+        self._bandwidth = BandwidthKeeper(
+            executor, clock, settings.zone, machine_bytes_per_s=settings.machine_bytes_per_s
+        )
         self._granted: set[TaskId] = set()
         self._to_check: list[tuple[TaskWork, int]] = []
         self._checks: dict[TaskId, asyncio.Task[None]] = {}
@@ -145,7 +151,6 @@ class Scheduler:
         self._cut_at.pop(task_id, None)
         if task_id in self._book.running:
             self._book.remove(task_id)
-            self._bandwidth.forget(task_id)
             self._to_check = [entry for entry in self._to_check if entry[0].task_id != task_id]
             if task_id in self._checks:
                 self._checks[task_id].cancel()
@@ -184,6 +189,8 @@ class Scheduler:
         if task_id not in self._leaving or task_id in self._checks or self._book.leases_of(task_id):
             return
         self._leaving.discard(task_id)
+        # Not sooner: what still ends is under the limit, too.
+        self._bandwidth.forget(task_id)
         self._executor.forget(task_id)
         self._wake.set()
 

@@ -1,4 +1,4 @@
-"""Throttle, pacer, buffers, account and digest by themselves."""
+"""Pacer, buffers, account and digest by themselves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from omsd.engine.digest import Digest, combine
 from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.report import ShardAccount
 from omsd.engine.stream import Meter
-from omsd.engine.throttle import Throttle
 
 
 class HandClock:
@@ -26,30 +25,6 @@ class HandClock:
 
     def __call__(self) -> float:
         return self.now_s
-
-
-def test_throttle_books_bytes_at_the_rate_over_all_bodies() -> None:
-    clock = HandClock()
-    throttle = Throttle(clock)
-    assert throttle.spend(10**9) == 0.0
-    throttle.set_limit(1000)
-    assert throttle.spend(500) == 0.5
-    assert throttle.spend(500) == 1.0
-    clock.now_s += 1.0
-    assert throttle.spend(1) == 0.0  # within what may run ahead
-    clock.now_s += 60.0
-    assert throttle.spend(1000) == 1.0  # idle time is not saved up
-
-
-def test_a_changed_limit_counts_for_what_is_booked_already() -> None:
-    clock = HandClock()
-    throttle = Throttle(clock)
-    throttle.set_limit(1000)
-    throttle.spend(10_000)
-    throttle.set_limit(10_000)
-    assert abs(throttle.spend(0) - 1.0) < 1e-9
-    throttle.set_limit(None)
-    assert throttle.spend(10**9) == 0.0
 
 
 async def test_pacer_grows_with_success_and_halves_once_per_burst() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from omsd.clock import SystemClock
+from omsd.domain.bandwidth import BandwidthLimits, TaskLimit
 from omsd.domain.errors import Side
 from omsd.domain.events import ShardBatch, ShardDone, ShardEvent, ShardFailed, ShardReleased, WorkerLost
 from omsd.domain.model import (
@@ -122,7 +123,7 @@ async def test_a_killed_worker_is_reported_after_its_batches_and_replaced() -> N
 
 async def test_drain_releases_and_the_budget_reaches_the_worker() -> None:
     async with running(objects=5_000) as (executor, sink):
-        executor.set_budget(TaskId(1), 50_000)
+        executor.set_limits(BandwidthLimits(tasks={TaskId(1): TaskLimit(50_000)}))
         executor.run(LeaseId(1), work(), shard(), ())
         await sink.wait_for(ShardBatch)
         executor.drain(LeaseId(1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Failure, Side
 from omsd.domain.events import (
     ShardBatch,
@@ -66,7 +67,7 @@ class FakeExecutor:
         self.running: dict[LeaseId, RunningShard] = {}
         self.run_log: list[tuple[TaskId, Shard]] = []
         self.stale_log: list[tuple[OpenUpload, ...]] = []
-        self.budgets: dict[TaskId, int | None] = {}
+        self.limits = BandwidthLimits()
         self.forgotten: list[TaskId] = []
         self.probes: list[TaskWork] = []
         self.probe_answers: list[FakeProbe | Exception] = []
@@ -114,8 +115,13 @@ class FakeExecutor:
         assert all(run.work.task_id != task_id for run in self.running.values())
         self.forgotten.append(task_id)
 
-    def set_budget(self, task_id: TaskId, limit_bytes_per_s: int | None) -> None:
-        self.budgets[task_id] = limit_bytes_per_s
+    def set_limits(self, limits: BandwidthLimits) -> None:
+        self.limits = limits
+
+    @property
+    def budgets(self) -> dict[TaskId, int | None]:
+        """The limit of each task that was named."""
+        return {task_id: task.limit_bytes_per_s for task_id, task in self.limits.tasks.items()}
 
     async def probe(self, work: TaskWork, *, deadline_s: float) -> FakeProbe:
         self.probes.append(work)
