@@ -123,6 +123,7 @@ def _settings(requests: int) -> bytes:
         WorkerSettings(
             part_bytes=16 * MIB,
             single_put_max_bytes=8 * MIB,
+            copies_in_service=False,
             buffer_budget_bytes=32 * MIB,
             max_requests_per_endpoint=requests,
             connect_timeout_s=10,

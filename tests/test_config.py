@@ -177,3 +177,34 @@ def test_what_check_config_prints_can_be_loaded_again(tmp_path: Path) -> None:
     settings = load(tmp_path, text)
     assert settings.endpoint[0].cloud_type is CloudType.AWS
     assert load(tmp_path, dump_settings(settings), {}) == settings
+
+
+@pytest.mark.parametrize(
+    ("written", "bytes_per_s"),
+    [
+        ('"200MB"', 200_000_000),
+        ('"200 MB/s"', 200_000_000),
+        ('"1.5GiB"', 1_610_612_736),
+        ('"800k"', 800_000),
+        ("16", 16 * 1024 * 1024),
+    ],
+)
+def test_the_bandwidth_of_the_machine_in_bytes_per_second(
+    tmp_path: Path, written: str, bytes_per_s: int
+) -> None:
+    settings = load(tmp_path, f"[limits]\nmachine_bandwidth = {written}")
+    assert settings.limits.machine_bytes_per_s == bytes_per_s
+    again = tmp_path / "again.toml"
+    again.write_text(dump_settings(settings))
+    assert load_settings(again, HOME).limits == settings.limits
+
+
+def test_the_bandwidth_of_the_machine_may_come_from_the_environment_and_is_none_by_default() -> None:
+    assert load_settings(None, HOME).limits.machine_bytes_per_s is None
+    environ = {**HOME, "OMSD_LIMITS__MACHINE_BANDWIDTH": "8"}
+    assert load_settings(None, environ).limits.machine_bytes_per_s == 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize("written", ['"fast"', '"200 Mbit"', '""', "0", "200000000", '"1kB"', "-1", "true"])
+def test_a_bandwidth_that_cannot_be_meant_is_refused(tmp_path: Path, written: str) -> None:
+    assert "[limits] machine_bandwidth" in problems(tmp_path, f"[limits]\nmachine_bandwidth = {written}")

@@ -13,7 +13,7 @@ from typing import Protocol
 _QUANTUM_S = 0.01
 _MIN_QUANTUM_BYTES = 4 * 1024
 _MAX_QUANTUM_BYTES = 256 * 1024
-# A loop that wakes late makes up for this much and no more; it is also all that idle time can save up.
+# A loop that wakes late makes up for this much and no more; a longer rest in which nobody waited saves up nothing.
 _CATCH_UP_S = 0.08
 
 
@@ -125,10 +125,14 @@ class Gate:
     def _is_due(self) -> bool:
         return self._rate is None or (self._rate > 0 and self._due_s <= self._monotonic())
 
-    def _book(self, size_bytes: int) -> None:
+    def _book(self, size_bytes: int, *, waited: bool = False) -> None:
         self.moved_bytes += size_bytes
-        if self._rate:
-            self._due_s = max(self._due_s, self._monotonic() - _CATCH_UP_S) + size_bytes / self._rate
+        if not self._rate:
+            return
+        now_s = self._monotonic()
+        if now_s - self._due_s > _CATCH_UP_S:
+            self._due_s = now_s - _CATCH_UP_S if waited else now_s
+        self._due_s += size_bytes / self._rate
 
     def _serve(self) -> None:
         if self._timer is not None:
@@ -139,7 +143,7 @@ class Gate:
             while self._queue and self._is_due():
                 ticket = self._queue.popleft()
                 self.waiting_bytes -= ticket.held_bytes
-                self._book(ticket.size_bytes)
+                self._book(ticket.size_bytes, waited=True)
                 ticket.go()
         finally:
             self._serving = False

@@ -126,6 +126,7 @@ def make_run(
     redo_since_s: float | None = None,
     stale_uploads: Sequence[OpenUpload] = (),
     server_copying: ServerCopying | None = None,
+    throttle: Throttle | None = None,
 ) -> ShardRun:
     """A run ready to go."""
 
@@ -140,7 +141,7 @@ def make_run(
         destination=destination,
         spec=task or spec(),
         settings=settings,
-        throttle=Throttle(),
+        throttle=throttle or Throttle(),
         budget=BufferBudget(64 * KIB),
         pacers=PacerPair(Pacer(64), Pacer(64)),
         uploads=UploadLog(opened, closed),

@@ -180,3 +180,39 @@ async def test_a_bucket_that_is_not_there_fails_the_shard_decisively(bucket: str
         failed = await sink.wait_for(ENDING)
         assert isinstance(failed, ShardFailed)
         assert (failed.decisive, failed.failure.code) == (True, "TRF.0058")
+
+
+async def moved_in(seconds: float, sink: Sink) -> int:
+    """Object bytes that were reported in this time."""
+    before = sink.counters().successful_size_bytes
+    await asyncio.sleep(seconds)
+    return sink.counters().successful_size_bytes - before
+
+
+async def test_a_limit_holds_over_all_workers_and_what_one_leaves_the_other_gets() -> None:
+    limit = 100_000
+    async with running(workers=2, objects=6_000) as (executor, sink):
+        executor.set_limits(BandwidthLimits(limit))
+        for number in (1, 2):
+            executor.run(LeaseId(number), work(), shard(number), ())
+        await sink.wait_for(ShardBatch, 4)
+        assert await moved_in(1.5, sink) <= 1.2 * 1.5 * limit
+        executor.cut(LeaseId(2))
+        await sink.wait_for(ShardReleased)
+        await asyncio.sleep(0.5)
+        # Divided evenly by worker it would be half of the limit.
+        assert 0.7 * 1.5 * limit <= await moved_in(1.5, sink) <= 1.2 * 1.5 * limit
+        executor.set_limits(BandwidthLimits())
+        assert await sink.wait_for(ShardDone) == ShardDone(LeaseId(1))
+
+
+async def test_the_grant_of_a_worker_that_was_killed_returns() -> None:
+    limit = 100_000
+    async with running(workers=2, objects=6_000) as (executor, sink):
+        executor.set_limits(BandwidthLimits(limit))
+        for number in (1, 2):
+            executor.run(LeaseId(number), work(), shard(number), ())
+        await sink.wait_for(ShardBatch, 4)
+        os.kill(executor.worker_pids()[1], signal.SIGKILL)
+        await sink.wait_for(WorkerLost)
+        assert 0.7 * 1.5 * limit <= await moved_in(1.5, sink) <= 1.2 * 1.5 * limit

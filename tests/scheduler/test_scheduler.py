@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
-from zoneinfo import ZoneInfo
 
 from omsd.domain.errors import Failure, Side
 from omsd.domain.model import BandwidthWindow, LeaseId, Priority, Shard, ShardId, ShardKind, TaskId
-from omsd.scheduler.bandwidth import BandwidthKeeper
 from omsd.scheduler.orders import GrantSlot, LeaseShards, Order, PreflightFailed, PreflightPassed
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
 from tests.fakes.clock import FakeClock
@@ -157,31 +155,29 @@ async def test_a_held_scheduler_hands_out_nothing() -> None:
         assert await stage.rest() == []
 
 
-async def test_limits_follow_the_windows_across_midnight_in_the_configured_zone() -> None:
-    clock, executor = FakeClock(), FakeExecutor(World({}))  # 22:13:20 UTC
-    windows = (BandwidthWindow(23 * 60 + 30, 6 * 60, 1_000_000),)
-    keeper = BandwidthKeeper(executor, clock, ZoneInfo("Europe/Berlin"))  # 23:13:20 there
-    keeper.watch(TaskId(1), windows)
-    assert executor.budgets == {1: None}
-    wait_s = keeper.next_change_s()
-    assert wait_s == 16 * 60 + 40
-    clock.advance(wait_s)
-    keeper.tick()
-    assert executor.budgets == {1: 1_000_000}
-    clock.advance(6 * 3600)
-    keeper.tick()
-    assert executor.budgets == {1: 1_000_000}
-    clock.advance(1800)
-    keeper.tick()
-    assert executor.budgets == {1: None}
-
-
 async def test_a_wall_clock_that_is_set_moves_the_limit() -> None:
     async with scheduler() as stage:  # 22:13:20 UTC
         stage.scheduler.begin(work_of(1), 5, MEDIUM, (BandwidthWindow(3 * 60, 4 * 60, 1_000_000),))
         await stage.rest()
         assert stage.executor.budgets == {1: None}
-        stage.clock.jump(5 * 3600)
-        stage.clock.advance(30)
+        for hours, limit in ((5, 1_000_000), (1, None), (-1, 1_000_000), (-5, None)):
+            stage.clock.jump(hours * 3600)
+            stage.clock.advance(2)
+            await stage.rest()
+            assert stage.executor.budgets == {1: limit}
+            assert stage.clock.sleeping(), "nobody would look again"
+
+
+async def test_a_task_that_leaves_stays_under_its_limit_until_its_last_lease_has_ended() -> None:
+    async with scheduler() as stage:
+        stage.scheduler.begin(work_of(1), 5, MEDIUM, (BandwidthWindow(0, 1439, 1_000_000),))
+        stage.scheduler.add_shards(TaskId(1), [ShardId(1)])
+        await stage.rest()
+        stage.give(1, 1, 11)
+        stage.scheduler.withdraw(TaskId(1))
         await stage.rest()
         assert stage.executor.budgets == {1: 1_000_000}
+        del stage.executor.running[LeaseId(11)]
+        stage.scheduler.lease_ended(LeaseId(11))
+        await stage.rest()
+        assert stage.executor.budgets == {}
