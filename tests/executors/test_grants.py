@@ -114,11 +114,11 @@ def test_without_a_limit_one_message_says_so_and_no_more_follow() -> None:
 
 
 def test_who_shrinks_is_told_before_who_grows() -> None:
-    workers = Workers(BandwidthLimits(50 * MB), {(1, TASK): 500 * MB, (2, TASK): 500 * MB})
-    workers.book.join(3, TASK)
-    assert [grant.worker_id for grant in workers.book.regrant()][-1] == 3
-    workers.book.set_limits(BandwidthLimits())
-    assert all(grant.limit_bytes_per_s is None for grant in workers.book.regrant())
+    workers = Workers(BandwidthLimits(50 * MB), {(1, TASK): 0, (2, TASK): 500 * MB})
+    for _ in range(5):
+        workers.report()
+    workers.book.note(1, TASK, moved_bytes=MB, waiting_bytes=50 * MB, elapsed_s=INTERVAL_S)
+    assert [grant.worker_id for grant in workers.book.regrant()] == [2, 1]
 
 
 STEPS = st.lists(
