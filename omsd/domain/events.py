@@ -30,6 +30,18 @@ class ShardBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardSplit:
+    """A RANGE shard gives away what is behind the first boundary; no key behind it was begun under this lease.
+
+    boundaries: one or more keys in listing order, inside the range. The shard ends at the first; between each and the next, and
+    from the last to the old end, there are new shards.
+    """
+
+    lease_id: LeaseId
+    boundaries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ShardDone:
     """The shard is accounted for to its end; all its batches came before."""
 
@@ -79,6 +91,7 @@ class UploadClosed:
 ShardEvent = (
     ShardProgress
     | ShardBatch
+    | ShardSplit
     | ShardDone
     | ShardReleased
     | ShardFailed

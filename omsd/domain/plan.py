@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from omsd.domain.errors import OmsdError
-from omsd.domain.model import ShardKind, TaskSpec, TaskType
+from omsd.domain.model import Shard, ShardKind, TaskSpec, TaskType
 from omsd.domain.selection import is_covered, reduce_prefixes
 
 KEYS_PER_SHARD = 500
@@ -24,11 +24,14 @@ class PartSpan:
 
 @dataclass(frozen=True, slots=True)
 class ShardDraft:
-    """A shard to be: RANGE with a prefix ("" = every key), or KEYS with keys in the order given."""
+    """A shard to be; fields as in Shard."""
 
     kind: ShardKind
     prefix: str = ""
     keys: tuple[str, ...] = ()
+    after: str = ""
+    until: str = ""
+    attempt: int = 0
 
 
 def plan_part_bytes(
@@ -99,6 +102,19 @@ def plan_retry(keys: Iterable[str]) -> tuple[ShardDraft, ...]:
         ShardDraft(ShardKind.KEYS, keys=unique[start : start + KEYS_PER_SHARD])
         for start in range(0, len(unique), KEYS_PER_SHARD)
     )
+
+
+def plan_split(shard: Shard, boundaries: Sequence[str]) -> tuple[Shard, tuple[ShardDraft, ...]]:
+    """What a RANGE shard keeps, and the shards for the rest: together they name the same keys, each once.
+
+    The drafts have the attempts before this lease: one of those may have written objects of theirs that were never reported.
+    """
+    ends = (*boundaries[1:], shard.until)
+    drafts = tuple(
+        ShardDraft(shard.kind, shard.prefix, after=after, until=until, attempt=shard.attempt - 1)
+        for after, until in zip(boundaries, ends, strict=True)
+    )
+    return replace(shard, until=boundaries[0]), drafts
 
 
 def _ranges(prefixes: tuple[str, ...]) -> tuple[ShardDraft, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from omsd.aio import ClosableQueue, QueueClosedError
 from omsd.domain.errors import Side, StoreError, StoreErrorKind, failure_of
@@ -11,31 +11,54 @@ from omsd.engine.context import ShardContext, ShardFailedError
 from omsd.ports.objectstore import ListedObject, ListPage, ObjectStore
 
 Pages = ClosableQueue[Sequence[ListedObject]]
+# (first key, last key, is it the last page)
+NotePage = Callable[[str, str, bool], None]
 
 # One page is worked on, one waits, one is being fetched.
 PAGES_AHEAD = 1
 
 
 async def list_into(
-    pages: Pages, ctx: ShardContext, side: Side, *, prefix: str, after: str, until: str = ""
+    pages: Pages,
+    ctx: ShardContext,
+    side: Side,
+    *,
+    prefix: str,
+    after: str,
+    until: Callable[[], str],
+    note: NotePage | None = None,
 ) -> None:
     """Put every page of the listing behind `after` into the queue, then close it.
 
-    Stops by itself when the queue was closed by its reader, and behind `until` ("" = to the end). Raises ShardFailedError if the
-    listing cannot be completed: an incomplete listing is never an end.
+    Stops by itself when the queue was closed by its reader, and behind until() ("" = to the end), which may come nearer meanwhile.
+    note: hears of each page before it is queued. Raises ShardFailedError if the listing cannot be completed, StoreError if it
+    contradicts itself: an incomplete listing is never an end.
     """
     store = ctx.store_at(side)
     order = store.abilities.listing_order
     marker: str | None = None
     last = after
+    # Of empty pages in a row: a service may send some, but not the same again.
+    markers: set[str] = set()
     try:
         while True:
             page = await _page(store, ctx, side, prefix=prefix, after=after, marker=marker)
-            last = _checked(page, store, last)
+            last = _checked(page, order, prefix, last)
+            end = until()
+            final = page.next_marker is None or bool(end and sort_key(order, last) >= sort_key(order, end))
+            if note is not None and page.objects:
+                note(page.objects[0].key, last, final)
             await pages.put(page.objects)
-            if page.next_marker is None or (until and sort_key(order, last) > sort_key(order, until)):
+            if final or page.next_marker is None:
                 return
             marker = page.next_marker
+            if page.objects:
+                markers.clear()
+            elif marker in markers:
+                raise StoreError(
+                    StoreErrorKind.MALFORMED, f"the listing of {prefix!r} goes round in a circle", side=side
+                )
+            markers.add(marker)
     except QueueClosedError:
         return
     finally:
@@ -63,11 +86,15 @@ async def _page(
                 raise ShardFailedError(failure_of(error, side), decisive=decisive) from error
 
 
-def _checked(page: ListPage, store: ObjectStore, last: str) -> str:
+def _checked(page: ListPage, order: str, prefix: str, last: str) -> str:
     """The page's last key. Raises if a key does not come after the one before: what follows could be skipped or done twice."""
-    order = store.abilities.listing_order
     previous = sort_key(order, last)
     for entry in page.objects:
+        if not entry.key.startswith(prefix):
+            raise StoreError(
+                StoreErrorKind.MALFORMED,
+                f"the listing of {prefix!r} names {entry.key!r}, which was not asked for",
+            )
         current = sort_key(order, entry.key)
         if current <= previous and last:
             raise StoreError(

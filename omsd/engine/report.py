@@ -23,10 +23,25 @@ class ShardAccount:
     """Gives each listed object a position and keeps what became of it until everything before it is final.
 
     window_objects bounds how many positions may be open: place_room() waits beyond it, so memory does not grow with the shard.
+    lead_objects, lead_bytes: it also waits while more objects than that are begun and have more bytes, so that large objects behind
+    them can still be given to another worker.
     """
 
-    def __init__(self, kind: ShardKind, start: Checkpoint, meter: Meter, *, window_objects: int) -> None:
+    def __init__(
+        self,
+        kind: ShardKind,
+        start: Checkpoint,
+        meter: Meter,
+        *,
+        window_objects: int,
+        lead_objects: int,
+        lead_bytes: int,
+    ) -> None:
         self._kind = kind
+        self._lead_objects = lead_objects
+        self._lead_bytes = lead_bytes
+        self._begun_num = 0
+        self._begun_bytes = 0
         self._checkpoint = start
         self._meter = meter
         self._window_objects = window_objects
@@ -46,9 +61,16 @@ class ShardAccount:
     def ready_num(self) -> int:
         return len(self._ready)
 
+    @property
+    def has_room(self) -> bool:
+        """May one more position be opened?"""
+        if self._next_position - self._head >= self._window_objects:
+            return False
+        return self._begun_num < self._lead_objects or self._begun_bytes < self._lead_bytes
+
     async def place_room(self) -> None:
         """Return when one more position may be opened."""
-        while self._next_position - self._head >= self._window_objects:
+        while not self.has_room:
             self._room.clear()
             await self._room.wait()
 
@@ -58,11 +80,15 @@ class ShardAccount:
         self._next_position += 1
         self._listed_num += 1
         self._listed_bytes += size_bytes
+        self._begun_num += 1
+        self._begun_bytes += size_bytes
         return position
 
     def settle(self, position: int, outcome: Outcome, listed_bytes: int) -> None:
         """That object is final. listed_bytes: as given when its position was opened; the object may have changed since."""
         slot = _slot(outcome)
+        self._begun_num -= 1
+        self._begun_bytes -= listed_bytes
         self._listed_bytes += outcome.size_bytes - listed_bytes
         self._held[slot] += 1
         self._held_bytes[slot] += outcome.size_bytes
@@ -70,7 +96,7 @@ class ShardAccount:
         while (ready := self._open.pop(self._head, None)) is not None:
             self._ready.append(ready)
             self._head += 1
-        if not self._room.is_set() and self._next_position - self._head < self._window_objects:
+        if not self._room.is_set() and self.has_room:
             self._room.set()
 
     def take_batch(self, limit: int) -> tuple[tuple[Outcome, ...], Counters, Checkpoint] | None:

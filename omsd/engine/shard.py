@@ -7,22 +7,26 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from omsd.aio import ClosableQueue, QueueClosedError
 from omsd.domain.errors import Side, StoreError, failure_of
-from omsd.domain.events import ShardBatch, ShardEvent, ShardProgress
-from omsd.domain.listing import sort_key
+from omsd.domain.events import ShardBatch, ShardEvent, ShardProgress, ShardSplit
 from omsd.domain.model import LeaseId, OpenUpload, OverwriteMode, Shard, ShardKind
 from omsd.domain.overwrite import Action, decide
 from omsd.domain.plan import map_key
 from omsd.engine.context import ShardContext, ShardFailedError
 from omsd.engine.copy import Candidate, ObjectCopier, record_of
+from omsd.engine.halver import Halver
 from omsd.engine.lister import PAGES_AHEAD, Pages, TargetCursor, list_into
 from omsd.engine.report import ShardAccount
+from omsd.engine.stretch import Stretch
 from omsd.ports.objectstore import ListedObject
+
+# After a range could not be cut it goes on by a page at least before it is tried again.
+_SPLIT_PAUSE_OBJECTS = 1000
 
 Emit = Callable[[ShardEvent], Awaitable[None]]
 
 
 class ShardRun:
-    """One lease of one shard. run() once; drain() and cut() from the same loop at any time."""
+    """One lease of one shard. run() once; drain(), cut() and split() from the same loop at any time."""
 
     def __init__(
         self,
@@ -38,8 +42,14 @@ class ShardRun:
         self._stale_uploads = stale_uploads
         self._emit = emit
         self._account = ShardAccount(
-            shard.kind, shard.checkpoint, context.meter, window_objects=context.settings.window_objects
+            shard.kind,
+            shard.checkpoint,
+            context.meter,
+            window_objects=context.settings.window_objects,
+            lead_objects=context.settings.lead_objects,
+            lead_bytes=context.settings.lead_bytes,
         )
+        self._stretch = Stretch(context.source.abilities.listing_order, shard)
         self._copier = ObjectCopier(context)
         self._queue: ClosableQueue[Candidate] = ClosableQueue(context.settings.window_objects)
         self._source_pages: Pages = ClosableQueue(PAGES_AHEAD)
@@ -82,6 +92,11 @@ class ShardRun:
         if self._work_entered:
             self._work_scope.reschedule(asyncio.get_running_loop().time())
 
+    def split(self) -> None:
+        """Give the upper part of the range away as soon as that is worth it: a worker has nothing to do."""
+        self._stretch.want_split()
+        self._consider_split()
+
     async def _work(self) -> None:
         if self._cut:
             return
@@ -114,8 +129,9 @@ class ShardRun:
             raise _failure_of_group(group) from None
 
     def _start_listing(self, work: asyncio.TaskGroup, name: str) -> None:
-        shard, spec = self._shard, self._ctx.spec
-        after = shard.checkpoint.after or shard.after
+        shard, spec, stretch = self._shard, self._ctx.spec, self._stretch
+        stretch.learn_order(self._ctx.source.abilities.listing_order)
+        after = stretch.start
         work.create_task(
             list_into(
                 self._source_pages,
@@ -123,7 +139,8 @@ class ShardRun:
                 Side.SOURCE,
                 prefix=shard.prefix,
                 after=after,
-                until=shard.until,
+                until=lambda: stretch.until,
+                note=stretch.note_page,
             ),
             name=f"list source of {name}",
         )
@@ -137,10 +154,12 @@ class ShardRun:
                     Side.DESTINATION,
                     prefix=map_key(spec.save_prefix, shard.prefix),
                     after=map_key(spec.save_prefix, after) if after else "",
+                    until=lambda: map_key(spec.save_prefix, stretch.until) if stretch.until else "",
                 ),
                 name=f"list destination of {name}",
             )
         work.create_task(self._join(cursor), name=f"join {name}")
+        work.create_task(self._split_when_asked(), name=f"split {name}")
 
     def _compares_listings(self) -> bool:
         """Merging needs two listings in one order; else each object is looked up by the copier."""
@@ -169,8 +188,7 @@ class ShardRun:
 
     async def _join(self, cursor: TargetCursor | None) -> None:
         """Decide from the two sorted streams; what needs no copy is final at once."""
-        order = self._ctx.source.abilities.listing_order
-        until = sort_key(order, self._shard.until) if self._shard.until else None
+        stretch = self._stretch
         try:
             while True:
                 try:
@@ -178,19 +196,54 @@ class ShardRun:
                 except QueueClosedError:
                     self._account.listing_over = not self._draining
                     return
+                stretch.begin_page(page)
                 for listed in page:
-                    if until is not None and sort_key(order, listed.key) > until:
+                    self._consider_split()
+                    await self._account.place_room()
+                    # Asked after the wait: a split may have moved the end.
+                    if stretch.ends_before(listed.key):
                         self._account.listing_over = True
                         return
-                    await self._account.place_room()
+                    stretch.take(listed.key)
                     await self._place(listed, cursor)
                     if self._draining:
                         return
         except QueueClosedError:
             return
         finally:
+            stretch.end()
             for queue in (self._queue, self._source_pages, self._target_pages):
                 queue.close()
+
+    def _consider_split(self) -> None:
+        if self._stretch.wanted:
+            self._stretch.consider(held=self._held, after_objects=self._ctx.settings.split_after_objects)
+
+    @property
+    def _held(self) -> bool:
+        """Does the listing wait for the copying?"""
+        return len(self._queue) >= 2 * self._ctx.settings.copiers or not self._account.has_room
+
+    async def _split_when_asked(self) -> None:
+        """While the range lasts: cut it where another worker can go on, and tell the ledger."""
+        stretch = self._stretch
+        while True:
+            await stretch.may_split.wait()
+            stretch.may_split.clear()
+            if stretch.over:
+                return
+            keys: tuple[str, ...] = ()
+            if not stretch.listed_all:
+                keys = await Halver(self._ctx.source, stretch).boundaries(stretch.page)
+            if not keys and self._held:
+                keys = (stretch.worth_handing(),)
+            keys = tuple(key for key in keys if key and stretch.lies_ahead(key))
+            if keys:
+                # No await in between: from here on no key behind the first is begun, whenever the ledger hears of it.
+                stretch.cut(keys[0])
+                await self._emit(ShardSplit(self._lease_id, keys))
+            else:
+                stretch.keep(_SPLIT_PAUSE_OBJECTS)
 
     async def _place(self, listed: ListedObject, cursor: TargetCursor | None) -> None:
         spec = self._ctx.spec

@@ -105,6 +105,12 @@ class LocalExecutor:
             max(0, self._slots_per_worker - len(worker.leases)) for worker in self._workers if worker.ready
         )
 
+    def idle_workers(self) -> int:
+        """How many workers have no shard at all."""
+        if self._stopping.is_set():
+            return 0
+        return sum(worker.ready and not worker.leases for worker in self._workers)
+
     def worker_count(self) -> int:
         """How many workers there are, at least one."""
         return max(1, len(self._workers))
@@ -140,6 +146,11 @@ class LocalExecutor:
         """Stop the shard at once."""
         if worker := self._worker_of(lease_id):
             worker.channel.send_now(protocol.CutShard(lease_id))
+
+    def split(self, lease_id: LeaseId) -> None:
+        """The shard may give a part of its range away."""
+        if worker := self._worker_of(lease_id):
+            worker.channel.send_now(protocol.SplitShard(lease_id))
 
     def forget(self, task_id: TaskId) -> None:
         """The task needs no worker any more."""

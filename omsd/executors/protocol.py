@@ -20,6 +20,7 @@ from omsd.domain.events import (
     ShardFailed,
     ShardProgress,
     ShardReleased,
+    ShardSplit,
     UploadClosed,
     UploadOpened,
 )
@@ -67,6 +68,12 @@ class CutShard(_Message, frozen=True, array_like=True, tag=True):
     lease_id: LeaseId
 
 
+class SplitShard(_Message, frozen=True, array_like=True, tag=True):
+    """A worker has nothing to do: give the upper part of the range away, if that is worth it."""
+
+    lease_id: LeaseId
+
+
 class SetBudget(_Message, frozen=True, array_like=True, tag=True):
     """This worker's grant for the task, in force until the next one comes; None = no limit, 0 = nothing moves."""
 
@@ -79,7 +86,9 @@ class Probe(_Message, frozen=True, array_like=True, tag=True):
     work: TaskWork
 
 
-ToWorker = Configure | OpenTask | ForgetTask | RunShard | DrainShard | CutShard | SetBudget | Probe
+ToWorker = (
+    Configure | OpenTask | ForgetTask | RunShard | DrainShard | CutShard | SplitShard | SetBudget | Probe
+)
 
 
 class Ready(_Message, frozen=True, array_like=True, tag=True):
@@ -88,6 +97,10 @@ class Ready(_Message, frozen=True, array_like=True, tag=True):
 
 class Batch(_Message, frozen=True, array_like=True, tag=True):
     event: ShardBatch
+
+
+class Split(_Message, frozen=True, array_like=True, tag=True):
+    event: ShardSplit
 
 
 class Progress(_Message, frozen=True, array_like=True, tag=True):
@@ -137,10 +150,11 @@ class Demand(_Message, frozen=True, array_like=True, tag=True):
     tasks: tuple[TaskDemand, ...]
 
 
-FromWorker = Ready | Batch | Progress | Done | Released | Failed | Opened | Closed | Probed | Demand
+FromWorker = Ready | Batch | Split | Progress | Done | Released | Failed | Opened | Closed | Probed | Demand
 
 _WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {
     ShardBatch: Batch,
+    ShardSplit: Split,
     ShardProgress: Progress,
     ShardDone: Done,
     ShardReleased: Released,
@@ -151,7 +165,14 @@ _WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {
 
 EndingEvent = ShardDone | ShardReleased | ShardFailed
 WorkerEvent = (
-    ShardBatch | ShardProgress | ShardDone | ShardReleased | ShardFailed | UploadOpened | UploadClosed
+    ShardBatch
+    | ShardSplit
+    | ShardProgress
+    | ShardDone
+    | ShardReleased
+    | ShardFailed
+    | UploadOpened
+    | UploadClosed
 )
 
 

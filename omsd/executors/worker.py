@@ -124,6 +124,9 @@ class Worker:
             case protocol.CutShard(lease_id):
                 if run := self._runs.get(lease_id):
                     run.cut()
+            case protocol.SplitShard(lease_id):
+                if run := self._runs.get(lease_id):
+                    run.split()
             case protocol.SetBudget(task_id, limit_bytes_per_s):
                 self._demand.set_limit(task_id, limit_bytes_per_s)
             case protocol.Probe(probe_id, _):

@@ -35,6 +35,9 @@ class Executor(Protocol):
     def free_slots(self) -> int:
         """How many more shards may run now."""
 
+    def idle_workers(self) -> int:
+        """How many workers have no shard at all."""
+
     def worker_count(self) -> int:
         """How many workers there are, at least one."""
 
@@ -48,6 +51,9 @@ class Executor(Protocol):
 
     def cut(self, lease_id: LeaseId) -> None:
         """Stop at once: objects in flight are dropped, what is final is reported, then ShardReleased."""
+
+    def split(self, lease_id: LeaseId) -> None:
+        """Somebody has nothing to do: a range shard gives away what it need not do itself, by a ShardSplit, as soon as that pays."""
 
     def forget(self, task_id: TaskId) -> None:
         """The task needs no worker any more: its stores are closed, its credentials dropped."""

@@ -99,6 +99,13 @@ class AdvanceShard:
 
 
 @dataclass(frozen=True, slots=True)
+class NarrowShard:
+    """The shard ends where it says now; nothing else of it changes."""
+
+    shard: Shard
+
+
+@dataclass(frozen=True, slots=True)
 class FinishShard:
     shard_id: ShardId
 
@@ -156,6 +163,7 @@ Change = (
     | AddShards
     | LeaseShard
     | AdvanceShard
+    | NarrowShard
     | FinishShard
     | DropShards
     | AddFailed

@@ -33,6 +33,7 @@ class LeaseBook:
     def __init__(self) -> None:
         self.running: dict[TaskId, RunningTask] = {}
         self._leases: dict[LeaseId, TaskId] = {}
+        self._splittable: dict[LeaseId, TaskId] = {}
         self._shares = StrideShares()
 
     def add(self, work: TaskWork, stint: int, priority: Priority) -> None:
@@ -78,8 +79,13 @@ class LeaseBook:
         """Some shard only waits for a worker."""
         return bool(self._tasks_with_work())
 
-    def leased(self, task_id: TaskId, shard_id: ShardId, lease_id: LeaseId) -> None:
+    def leased(
+        self, task_id: TaskId, shard_id: ShardId, lease_id: LeaseId, *, splittable: bool = False
+    ) -> None:
+        """The shard runs. splittable: it can give away what it has not begun."""
         self._leases[lease_id] = task_id
+        if splittable:
+            self._splittable[lease_id] = task_id
         if task_id in self.running:
             self.running[task_id].asked.discard(shard_id)
 
@@ -89,7 +95,24 @@ class LeaseBook:
 
     def ended(self, lease_id: LeaseId) -> TaskId | None:
         """The task whose lease it was, None if it was none of ours."""
+        self._splittable.pop(lease_id, None)
         return self._leases.pop(lease_id, None)
+
+    def pick_splits(self, idle_num: int) -> list[LeaseId]:
+        """Up to so many leases that may be asked to split, the oldest first; each is asked once, until it has split."""
+        picked = [
+            lease_id
+            for lease_id, task_id in self._splittable.items()
+            if task_id in self.running and not self.running[task_id].draining
+        ][: max(0, idle_num)]
+        for lease_id in picked:
+            del self._splittable[lease_id]
+        return picked
+
+    def has_split(self, lease_id: LeaseId) -> None:
+        """The lease may be asked once more."""
+        if lease_id in self._leases:
+            self._splittable[lease_id] = self._leases[lease_id]
 
     def leases_of(self, task_id: TaskId) -> list[LeaseId]:
         return [lease_id for lease_id, owner in self._leases.items() if owner == task_id]

@@ -15,6 +15,7 @@ from omsd.domain.model import (
     Priority,
     Shard,
     ShardId,
+    ShardKind,
     TaskId,
     TaskWork,
 )
@@ -79,6 +80,7 @@ class Scheduler:
                 if not self._held:
                     self._grant_slots()
                     self._ask_for_leases()
+                    self._ask_for_splits()
                 self._cut_overdue()
                 self._bandwidth.tick()
                 await self._wait()
@@ -114,8 +116,15 @@ class Scheduler:
 
     def leased(self, lease_id: LeaseId, shard: Shard, stale_uploads: Sequence[OpenUpload]) -> None:
         """A lease asked for is given: the shard runs."""
-        self._book.leased(shard.task_id, shard.shard_id, lease_id)
+        splittable = shard.kind is ShardKind.RANGE
+        self._book.leased(shard.task_id, shard.shard_id, lease_id, splittable=splittable)
         self._executor.run(lease_id, self._book.running[shard.task_id].work, shard, stale_uploads)
+        self._wake.set()
+
+    def has_split(self, lease_id: LeaseId) -> None:
+        """The lease gave a part of its range away, and may be asked again."""
+        self._book.has_split(lease_id)
+        self._wake.set()
 
     def refused(self, task_id: TaskId, shard_ids: Sequence[ShardId]) -> None:
         """Leases asked for are not given."""
@@ -207,6 +216,13 @@ class Scheduler:
         free_num = self._executor.free_slots() - self._book.asked_num()
         for task_id, shard_ids in self._book.pick(self._clock.monotonic_s(), free_num).items():
             self._post(LeaseShards(task_id, self._book.running[task_id].stint, tuple(shard_ids)))
+
+    def _ask_for_splits(self) -> None:
+        """Workers without work get some of the others'."""
+        if self._book.has_ready() or self._book.asked_num():
+            return
+        for lease_id in self._book.pick_splits(self._executor.idle_workers()):
+            self._executor.split(lease_id)
 
     def _cut_overdue(self) -> None:
         now_s = self._clock.monotonic_s()

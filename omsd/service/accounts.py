@@ -14,11 +14,13 @@ from omsd.domain.events import (
     ShardFailed,
     ShardProgress,
     ShardReleased,
+    ShardSplit,
     UploadClosed,
     UploadOpened,
     WorkerLost,
 )
 from omsd.domain.model import LeaseId, Outcome, OutcomeKind, TaskState
+from omsd.domain.plan import plan_split
 from omsd.domain.task_machine import AllShardsDone, Decisive, Drained, end_verdict
 from omsd.ports.taskstore import (
     AddFailed,
@@ -26,6 +28,7 @@ from omsd.ports.taskstore import (
     DropUpload,
     FailedObject,
     FinishShard,
+    NarrowShard,
     PutUpload,
     TallyFailures,
 )
@@ -55,6 +58,8 @@ class Accounts:
                 stage.after.append(partial(self._board.report, event.lease_id, event.progress))
             case ShardBatch():
                 self._batch(event, stage)
+            case ShardSplit():
+                self._split(event, stage)
             case ShardDone():
                 self._done(event.lease_id, stage)
             case ShardReleased():
@@ -95,6 +100,20 @@ class Accounts:
         self._record_failures(hot, batch.outcomes, stage)
         stage.touch(hot)
         stage.after.append(partial(self._board.settle, batch.lease_id, batch.counters))
+
+    def _split(self, split: ShardSplit, stage: Stage) -> None:
+        """One transaction narrows the shard and adds those for the rest: no key is in none of them, and none in two."""
+        lease, hot = self._current(split.lease_id)
+        if lease is None or hot is None or lease.shard.until == split.boundaries[0]:
+            return  # the latter came a second time
+        lease.shard, drafts = plan_split(lease.shard, split.boundaries)
+        stage.changes.append(NarrowShard(lease.shard))
+        already_listed = hot.open_shards[lease.shard_id].already_listed
+        new_ids = self._mover.add_shards(hot, drafts, stage, already_listed=already_listed)
+        stage.touch(hot)
+        if hot.task.state is TaskState.MIGRATING:
+            stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, new_ids))
+            stage.after.append(partial(self._scheduler.has_split, split.lease_id))
 
     def _record_failures(self, hot: HotTask, outcomes: Sequence[Outcome], stage: Stage) -> None:
         failed = [outcome for outcome in outcomes if outcome.kind is OutcomeKind.FAILED]

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from omsd.domain.model import Checkpoint, LeaseId, ShardId, Task, TaskId
+from omsd.domain.model import Checkpoint, LeaseId, Shard, ShardId, Task, TaskId
 from omsd.ports.taskstore import Change, UpdateTask
 from omsd.service.calls import Call
 
 
 @dataclass(slots=True)
 class Lease:
-    """current: what it reports counts. An end is still waited for when it does not."""
+    """shard: as it is stored but for its checkpoint. current: what it reports counts. An end is still waited for when it does not."""
 
     task_id: TaskId
-    shard_id: ShardId
+    shard: Shard
     checkpoint: Checkpoint
     current: bool = True
+
+    @property
+    def shard_id(self) -> ShardId:
+        return self.shard.shard_id
 
 
 @dataclass(slots=True)

@@ -287,7 +287,7 @@ class Ledger:
     async def _lease_one(self, hot: HotTask, shard: Shard, stage: Stage) -> None:
         stale = await self._store.stale_uploads(hot.task.task_id, shard.shard_id)
         lease_id = self._state.next_lease_id()
-        self._state.leases[lease_id] = Lease(hot.task.task_id, shard.shard_id, shard.checkpoint)
+        self._state.leases[lease_id] = Lease(hot.task.task_id, shard, shard.checkpoint)
         hot.leases.add(lease_id)
         already_listed = hot.open_shards[shard.shard_id].already_listed
         begin = partial(self._board.begin_lease, lease_id, hot.task.task_id, already_listed=already_listed)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from omsd.domain.model import Counters, Shard, TaskCredentials, TaskWork
+from omsd.domain.model import Counters, Shard, ShardId, TaskCredentials, TaskWork
 from omsd.domain.plan import ShardDraft
 from omsd.domain.task_machine import (
     Act,
@@ -83,7 +83,7 @@ class Mover:
 
     def add_shards(
         self, hot: HotTask, drafts: Sequence[ShardDraft], stage: Stage, *, already_listed: bool = False
-    ) -> None:
+    ) -> tuple[ShardId, ...]:
         """The drafts are open shards of the task's run."""
         shards = tuple(
             Shard(
@@ -92,7 +92,10 @@ class Mover:
                 run=hot.task.run,
                 kind=draft.kind,
                 prefix=draft.prefix,
+                after=draft.after,
+                until=draft.until,
                 keys=draft.keys,
+                attempt=draft.attempt,
             )
             for draft in drafts
         )
@@ -100,6 +103,7 @@ class Mover:
             stage.changes.append(AddShards(shards, already_listed))
         for shard in shards:
             hot.open_shards[shard.shard_id] = HotShard(already_listed)
+        return tuple(shard.shard_id for shard in shards)
 
     def _carry_out(self, hot: HotTask, effect: Effect, stage: Stage, supplies: Supplies) -> None:
         task_id = hot.task.task_id

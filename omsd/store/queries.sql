@@ -41,6 +41,9 @@ UPDATE shards SET
     position = :position, checkpoint_after = :checkpoint_after, checkpoint_fingerprint = :checkpoint_fingerprint
 WHERE shard_id = :shard_id;
 
+-- name: narrow_shard
+UPDATE shards SET until_key = :until_key, fingerprint = :fingerprint WHERE shard_id = :shard_id;
+
 -- name: finish_shard
 UPDATE shards SET done = 1 WHERE shard_id = :shard_id;
 

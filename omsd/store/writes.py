@@ -17,6 +17,7 @@ from omsd.ports.taskstore import (
     FinishShard,
     InsertTask,
     LeaseShard,
+    NarrowShard,
     PutCredentials,
     PutUpload,
     TallyFailures,
@@ -64,7 +65,7 @@ def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[R
 
 
 def _shard_writes(
-    change: AddShards | LeaseShard | AdvanceShard | FinishShard | DropShards,
+    change: AddShards | LeaseShard | AdvanceShard | NarrowShard | FinishShard | DropShards,
 ) -> Sequence[tuple[str, Sequence[Row]]]:
     match change:
         case AddShards():
@@ -81,6 +82,8 @@ def _shard_writes(
             return (("lease_shard", ({"shard_id": change.shard_id, "attempt": change.attempt},)),)
         case AdvanceShard():
             return (("advance_shard", (checkpoint_to_row(change.shard_id, change.checkpoint),)),)
+        case NarrowShard():
+            return (("narrow_shard", (shard_to_row(change.shard),)),)
         case FinishShard():
             return (("finish_shard", ({"shard_id": change.shard_id},)),)
         case DropShards():

@@ -12,6 +12,7 @@ from omsd.domain.events import (
     ShardDone,
     ShardFailed,
     ShardReleased,
+    ShardSplit,
     UploadClosed,
     UploadOpened,
     WorkerLost,
@@ -68,6 +69,8 @@ class FakeExecutor:
         self.run_log: list[tuple[TaskId, Shard]] = []
         self.stale_log: list[tuple[OpenUpload, ...]] = []
         self.limits = BandwidthLimits()
+        self.split_log: list[LeaseId] = []
+        self.idle_num = 0
         self.forgotten: list[TaskId] = []
         self.probes: list[TaskWork] = []
         self.probe_answers: list[FakeProbe | Exception] = []
@@ -88,6 +91,9 @@ class FakeExecutor:
 
     def free_slots(self) -> int:
         return self.slots - len(self.running)
+
+    def idle_workers(self) -> int:
+        return self.idle_num
 
     def worker_count(self) -> int:
         return 1
@@ -110,6 +116,9 @@ class FakeExecutor:
     def cut(self, lease_id: LeaseId) -> None:
         if lease_id in self.running:
             self.running[lease_id].told = "cut"
+
+    def split(self, lease_id: LeaseId) -> None:
+        self.split_log.append(lease_id)
 
     def forget(self, task_id: TaskId) -> None:
         assert all(run.work.task_id != task_id for run in self.running.values())
@@ -149,6 +158,12 @@ class FakeExecutor:
         self.last_batch = ShardBatch(lease_id, outcomes, _sum(outcomes), run.checkpoint)
         await self.sink.emit(self.last_batch)
 
+    async def give_away(self, lease_id: LeaseId, *boundaries: str) -> None:
+        """The shard keeps what is up to the first boundary."""
+        run = self.running[lease_id]
+        run.left = [key for key in run.left if key <= boundaries[0]]
+        await self.sink.emit(ShardSplit(lease_id, boundaries))
+
     async def finish(self, lease_id: LeaseId) -> None:
         await self.work(lease_id, len(self.running[lease_id].left))
         del self.running[lease_id]
@@ -179,7 +194,11 @@ class FakeExecutor:
         if shard.kind is ShardKind.KEYS:
             return list(shard.keys[shard.checkpoint.position :])
         after = max(shard.after, shard.checkpoint.after)
-        return [key for key in sorted(self.world.sizes) if key.startswith(shard.prefix) and key > after]
+        return [
+            key
+            for key in sorted(self.world.sizes)
+            if key.startswith(shard.prefix) and key > after and (not shard.until or key <= shard.until)
+        ]
 
     def _outcome(self, key: str) -> Outcome:
         size = self.world.sizes[key]

@@ -75,13 +75,19 @@ class S3Store:
             pairs.append(("delimiter", delimiter))
         if v2 and marker is not None:
             pairs.append(("continuation-token", marker))
-        elif start := marker or after:
+        elif start := marker or self._start_behind(after):
             pairs.append(("start-after" if v2 else "marker", start))
         listing, _ = await self._list(pairs)
         following = self._following(listing) if listing.truncated else None
         if following is not None and following == marker:
             raise malformed("a page of the listing that repeats itself")
         return ListPage(listing.objects, following, listing.common_prefixes)
+
+    def _start_behind(self, after: str) -> str:
+        """SeaweedFS takes a key that is a folder as well for the folder, and begins behind all that is in it."""
+        if after and not after.endswith("/") and self.abilities.listing_order is ListingOrder.DIRECTORY:
+            return after + "/"
+        return after
 
     async def head(self, key: str) -> ObjectHead:
         """The object's head."""
