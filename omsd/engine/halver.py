@@ -8,12 +8,12 @@ from omsd.domain.errors import StoreError
 from omsd.domain.halving import behind, learn_alphabet, middle_of, shared_length
 from omsd.domain.listing import sort_key
 from omsd.engine.stretch import Stretch
-from omsd.ports.objectstore import ListedObject, ObjectStore
+from omsd.ports.objectstore import ListedObject, ListPage, ObjectStore
 
 # Questions for one cut; a stretch that needs more is listed by one worker a while longer.
 _MOST_QUESTIONS = 16
 _MOST_MIDDLES = 3
-# As many keys must be behind a cut (a page), or it is moved down.
+# More than such a page must be behind a cut, or it is moved down.
 _FULL_PAGE = 1000
 
 
@@ -54,8 +54,10 @@ class Halver:
             guess = middle_of(self._order, low, guess_high, alphabet)
             if not guess:
                 break
-            keys = await self._ask(guess, _FULL_PAGE)
-            if len(keys) == _FULL_PAGE and self._in_order(keys[-1], high) and self._in_order(low, keys[0]):
+            page = await self._ask(guess, _FULL_PAGE)
+            keys = [entry.key for entry in page.objects]
+            more = page.next_marker is not None and keys and self._in_order(keys[-1], high)
+            if more and self._in_order(low, keys[0]):
                 return keys[0]
             guess_high = guess
         return ""
@@ -96,17 +98,16 @@ class Halver:
 
     async def _first_from(self, guess: str) -> str:
         """The first key behind the guess, if the stretch has one there."""
-        keys = await self._ask(guess, 1)
+        keys = [entry.key for entry in (await self._ask(guess, 1)).objects]
         if not keys or not self._in_order(guess, keys[0]) or not self._stretch.lies_ahead(keys[0]):
             return ""
         return keys[0]
 
-    async def _ask(self, after: str, limit: int) -> list[str]:
+    async def _ask(self, after: str, limit: int) -> ListPage:
         self._questions += 1
         if self._questions > _MOST_QUESTIONS:
-            return []
-        page = await self._store.list_page(self._stretch.prefix, after=after, limit=limit)
-        return [entry.key for entry in page.objects]
+            return ListPage((), None)
+        return await self._store.list_page(self._stretch.prefix, after=after, limit=limit)
 
     def _in_order(self, first: str, second: str) -> bool:
         return sort_key(self._order, first) < sort_key(self._order, second)

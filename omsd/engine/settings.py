@@ -17,8 +17,9 @@ class EngineSettings:
     buffer_budget_bytes: for objects read whole, per worker. max_requests_per_endpoint: cap of the adaptive limit.
     batch_objects, report_interval_s: a batch goes out at whichever comes first. window_objects: how far listing may run ahead of the
     oldest unfinished object; lead_objects, lead_bytes: nor further than that beyond the finished ones, whichever is more.
-    split_after_objects: keys a range that only lists must have had before its upper part is given away. busy_attempts: instead of
-    max_attempts while a service says that it is busy: some minutes with the delays below.
+    split_after_objects: keys a range that only lists must have had before its upper part is given away.
+    split_objects, split_bytes: of keys already listed, so many (or so large ones) are worth a shard of their own.
+    busy_attempts: instead of max_attempts while a service says that it is busy: some minutes with the delays below.
     """
 
     whole_max_bytes: int = 1 * MIB
@@ -36,6 +37,8 @@ class EngineSettings:
     lead_objects: int = 8
     lead_bytes: int = 1024 * MIB
     split_after_objects: int = 4000
+    split_objects: int = 256
+    split_bytes: int = 64 * MIB
     max_attempts: int = 8
     busy_attempts: int = 24
     retry_base_s: float = 0.2

@@ -19,9 +19,6 @@ from omsd.engine.report import ShardAccount
 from omsd.engine.stretch import Stretch
 from omsd.ports.objectstore import ListedObject
 
-# After a range could not be cut it goes on by a page at least before it is tried again.
-_SPLIT_PAUSE_OBJECTS = 1000
-
 Emit = Callable[[ShardEvent], Awaitable[None]]
 
 
@@ -226,7 +223,7 @@ class ShardRun:
 
     async def _split_when_asked(self) -> None:
         """While the range lasts: cut it where another worker can go on, and tell the ledger."""
-        stretch = self._stretch
+        stretch, wanted = self._stretch, self._ctx.settings
         while True:
             await stretch.may_split.wait()
             stretch.may_split.clear()
@@ -236,14 +233,14 @@ class ShardRun:
             if not stretch.listed_all:
                 keys = await Halver(self._ctx.source, stretch).boundaries(stretch.page)
             if not keys and self._held:
-                keys = (stretch.worth_handing(),)
+                keys = (stretch.worth_handing(objects=wanted.split_objects, size_bytes=wanted.split_bytes),)
             keys = tuple(key for key in keys if key and stretch.lies_ahead(key))
             if keys:
                 # No await in between: from here on no key behind the first is begun, whenever the ledger hears of it.
                 stretch.cut(keys[0])
                 await self._emit(ShardSplit(self._lease_id, keys))
             else:
-                stretch.keep(_SPLIT_PAUSE_OBJECTS)
+                stretch.keep()
 
     async def _place(self, listed: ListedObject, cursor: TargetCursor | None) -> None:
         spec = self._ctx.spec

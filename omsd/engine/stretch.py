@@ -9,10 +9,6 @@ from omsd.domain.listing import sort_key
 from omsd.domain.model import Shard
 from omsd.ports.objectstore import ListedObject
 
-# Less than this is not worth a shard of its own, unless its bytes are.
-_WORTH_OBJECTS = 256
-_WORTH_BYTES = 64 * 1024 * 1024
-
 
 class Stretch:
     """The keys behind `reached`, up to and including `until` ("" = no end). All in one loop, so no lock.
@@ -71,15 +67,19 @@ class Stretch:
         While nothing is copied listing is all there is to do, and every question costs as much as a page: then a stretch is cut
         only when it has turned out to be long.
         """
-        if self.wanted and self.taken_num >= self._split_from_num + (0 if held else after_objects):
+        if (
+            self.wanted
+            and self.page
+            and self.taken_num >= self._split_from_num + (0 if held else after_objects)
+        ):
             self.may_split.set()
 
-    def worth_handing(self) -> str:
-        """The middle one of the keys listed and not taken, if what is behind it is work for another; else ""."""
+    def worth_handing(self, *, objects: int, size_bytes: int) -> str:
+        """The middle one of the keys listed and not taken, "" if less than so much is behind it."""
         rest = self.page[self.place :]
         middle = len(rest) // 2
         upper = [entry for entry in rest[middle + 1 :] if not self.ends_before(entry.key)]
-        enough = len(upper) >= _WORTH_OBJECTS or sum(entry.size_bytes for entry in upper) >= _WORTH_BYTES
+        enough = len(upper) >= objects or sum(entry.size_bytes for entry in upper) >= size_bytes
         return rest[middle].key if upper and enough else ""
 
     def lies_ahead(self, key: str) -> bool:
@@ -98,9 +98,9 @@ class Stretch:
         self.wanted = False
         self._split_from_num, self._refusals = self.taken_num, 0
 
-    def keep(self, pause_objects: int) -> None:
-        """There was nothing to give away: ask again when more is done, each time later."""
-        self._split_from_num = self.taken_num + pause_objects * 2**self._refusals
+    def keep(self) -> None:
+        """There was nothing to give away: it is tried again a page further on, each time later."""
+        self._split_from_num = self.taken_num + len(self.page) * 2**self._refusals
         self._refusals += 1
 
     def end(self) -> None:
