@@ -31,6 +31,17 @@ class ClosableQueue(Generic[T]):
         return len(self._items)
 
     @property
+    def full(self) -> bool:
+        """Would put() wait?"""
+        return len(self._items) >= self._max_items
+
+    def limit(self, max_items: int) -> None:
+        """The queue holds so many from now on; what is in it stays."""
+        self._max_items = max_items
+        for _ in range(max_items - len(self._items)):
+            self._wake(self._putters)
+
+    @property
     def closed(self) -> bool:
         return self._closed
 

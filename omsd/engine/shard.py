@@ -92,6 +92,8 @@ class ShardRun:
     def split(self) -> None:
         """Give the upper part of the range away as soon as that is worth it: a worker has nothing to do."""
         self._stretch.want_split()
+        # What is queued is not given away, so less is queued until then.
+        self._queue.limit(2 * self._ctx.settings.copiers)
         self._consider_split()
 
     async def _work(self) -> None:
@@ -219,7 +221,7 @@ class ShardRun:
     @property
     def _held(self) -> bool:
         """Does the listing wait for the copying?"""
-        return len(self._queue) >= 2 * self._ctx.settings.copiers or not self._account.has_room
+        return self._queue.full or not self._account.has_room
 
     async def _split_when_asked(self) -> None:
         """While the range lasts: cut it where another worker can go on, and tell the ledger."""
@@ -241,6 +243,7 @@ class ShardRun:
                 await self._emit(ShardSplit(self._lease_id, keys))
             else:
                 stretch.keep()
+            self._queue.limit(wanted.window_objects)
 
     async def _place(self, listed: ListedObject, cursor: TargetCursor | None) -> None:
         spec = self._ctx.spec
