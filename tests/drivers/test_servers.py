@@ -58,3 +58,17 @@ async def test_a_server_that_ignores_ranges_is_malformed_not_believed(rclone_s3:
         await store.read("k", offset=2, length=3)
     assert raised.value.kind is StoreErrorKind.MALFORMED
     await factory.close()
+
+
+async def test_seaweed_lists_what_is_in_a_folder_behind_the_object_of_that_name(seaweed: S3Server) -> None:
+    bucket = await seaweed.make_bucket()
+    await seaweed.put_many(bucket, {"a/b": b"1", "a-b": b"2", "c/1": b"3", "c/2": b"4"})
+    await seaweed.put(bucket, "a", b"5")
+    factory = StoreFactory()
+    credentials = Credentials(seaweed.access_key, seaweed.secret_key)
+    store = factory.open(Location(CloudType.AWS, seaweed.region, bucket, seaweed.url), credentials)
+    await store.check()
+    for after, behind in (("a", ["a/b", "a-b"]), ("a/b", ["a-b", "c/1"]), ("c/1", ["c/2"])):
+        page = await store.list_page("", after=after)
+        assert [entry.key for entry in page.objects][: len(behind)] == behind
+    await factory.close()
