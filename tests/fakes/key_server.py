@@ -63,7 +63,11 @@ class KeyServer:
                 method, target, _ = head[0].split(" ")
                 headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                status, more, answer = self._answer(method, target, body)
+                if "x-amz-copy-source" in headers:
+                    refusal = b"<Error><Code>NotImplemented</Code><Message>no copies here</Message></Error>"
+                    status, more, answer = 501, {}, refusal
+                else:
+                    status, more, answer = self._answer(method, target, body)
                 lines = "".join(f"{name}: {value}\r\n" for name, value in more.items())
                 length = more.get("Content-Length", str(len(answer)))
                 more_length = "" if "Content-Length" in more else f"Content-Length: {length}\r\n"
