@@ -27,6 +27,7 @@ from omsd.service.locations import ValidationPolicy
 from omsd.service.probing import EndsProbe
 from omsd.service.recovery import recover
 from omsd.service.tasks import TaskService
+from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
 from omsd.telemetry.logging import get_logger, setup_logging
 from omsd.telemetry.notify import Notifier
@@ -117,8 +118,16 @@ class _Daemon:
             self._channel.order,
             SchedulerSettings(settings.server.max_parallel_tasks, zone, settings.limits.machine_bytes_per_s),
         )
+        self._spool = FileSpool(settings.server.state_dir)
         self._ledger = Ledger(
-            store, self._channel, self._scheduler, self._board, clock, zone=zone, last_ids=last_ids
+            store,
+            self._channel,
+            self._scheduler,
+            self._board,
+            clock,
+            self._spool,
+            zone=zone,
+            last_ids=last_ids,
         )
         ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
         self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
@@ -132,7 +141,7 @@ class _Daemon:
             executor = outer.create_task(self._executor.serve(self._channel), name="executor")
             async with asyncio.timeout(_WORKERS_START_DEADLINE_S):
                 await self._executor.wait_ready()
-            found = await recover(self._store, self._ledger)
+            found = await recover(self._store, self._spool, self._ledger)
             ledger = outer.create_task(self._ledger.run(), name="ledger")
             scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
             address = await self._server.start()

@@ -76,9 +76,19 @@ def details(task: task_pb2.Task) -> list[tuple[str, str]]:
         ("limit", f"{rule.start}-{rule.end} {size_text(rule.max_bandwidth)}/s")
         for rule in task.bandwidth_policy
     ]
+    rows += _lists(task)
     if task.HasField("error_reason"):
         rows.append(("error", f"{task.error_reason.error_code}: {task.error_reason.error_msg}"))
     return rows
+
+
+def _lists(task: task_pb2.Task) -> list[tuple[str, str]]:
+    """Where the failed objects are listed, and which lists could not be stored."""
+    record = task.failed_object_record
+    rows = [("failed list", record.list_file_key), ("failed list error", record.error_code)]
+    rows += [("success list error", task.success_record_error_reason)]
+    rows += [("skip list error", task.skip_record_error_reason)]
+    return [(name, text) for name, text in rows if text]
 
 
 def progress_text(task: task_pb2.Task) -> str:

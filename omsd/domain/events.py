@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omsd.domain.errors import Failure
-from omsd.domain.model import Checkpoint, Counters, LeaseId, LiveProgress, OpenUpload, Outcome
+from omsd.domain.model import Checkpoint, Counters, LeaseId, ListPart, LiveProgress, OpenUpload, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,16 @@ class UploadClosed:
     upload: OpenUpload
 
 
+@dataclass(frozen=True, slots=True)
+class ListSettled:
+    """A file of an object list is stored as `key`, or it is given up: error_code says why."""
+
+    lease_id: LeaseId
+    part: ListPart
+    key: str
+    error_code: str = ""
+
+
 ShardEvent = (
     ShardProgress
     | ShardBatch
@@ -98,4 +108,5 @@ ShardEvent = (
     | WorkerLost
     | UploadOpened
     | UploadClosed
+    | ListSettled
 )

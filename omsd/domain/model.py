@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from enum import IntEnum, IntFlag, StrEnum
 from typing import NewType
 
 TaskId = NewType("TaskId", int)
@@ -171,6 +171,53 @@ class Counters:
         return self.successful_num + self.skipped_num + self.failed_num
 
 
+class OutcomeKind(StrEnum):
+    SUCCESS = "success"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ListRecords:
+    """The object lists of a task at its destination. round: number of the present set of lists, from 1.
+
+    failed_key "" = not stored (yet). *_error: code of why the list is not there, "" = nothing went wrong.
+    *_parts: files of the set that are stored or given up.
+    """
+
+    round: int = 1
+    failed_key: str = ""
+    failed_error: str = ""
+    success_error: str = ""
+    skipped_error: str = ""
+    success_parts: int = 0
+    skipped_parts: int = 0
+    failed_parts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListPart:
+    """One spooled file of an object list, as committed; number from 1.
+
+    size_bytes: of the spool file, with its guards. text_bytes: of the list. lines_num: without the header.
+    """
+
+    kind: OutcomeKind
+    number: int
+    size_bytes: int = 0
+    text_bytes: int = 0
+    lines_num: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListUpload:
+    """A spooled file that is to become the object `key` of the destination bucket. path: on this machine."""
+
+    part: ListPart
+    path: str
+    key: str
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A migration task as it is stored. Times are Unix milliseconds, 0 = not yet.
@@ -200,11 +247,13 @@ class Task:
     error_code: str = ""
     error_message: str = ""
     counters: Counters = Counters()
+    lists: ListRecords = ListRecords()
 
 
 class ShardKind(StrEnum):
     KEYS = "keys"  # explicit keys
     RANGE = "range"  # the keys with a prefix, between two keys
+    REPORT = "report"  # the object lists of a run that is over; counts no objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +274,7 @@ class Shard:
     KEYS: `keys`, in the order given. RANGE: source keys with `prefix`, greater than `after`, up to and including `until` ("" = no end).
     attempt: 1 for the first lease of this shard; above 1 an earlier lease may have written objects that were never reported.
     fingerprint: xxh3 of the content, checked when it is loaded.
+    REPORT: `lists` are uploaded, within deadline_s if that is not 0; both are set for each lease anew.
     """
 
     shard_id: ShardId
@@ -238,6 +288,8 @@ class Shard:
     checkpoint: Checkpoint = Checkpoint()
     attempt: int = 0
     fingerprint: str = ""
+    lists: tuple[ListUpload, ...] = ()
+    deadline_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,12 +300,6 @@ class OpenUpload:
     upload_id: str
 
 
-class OutcomeKind(StrEnum):
-    SUCCESS = "success"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-
-
 class Verdict(StrEnum):
     """Result of a consistency check."""
 
@@ -262,11 +308,20 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+class CrcOrigin(IntFlag):
+    """Who told a CRC64: published by the source, computed from the bytes on their way, answered by the destination."""
+
+    SOURCE = 1
+    STREAM = 2
+    DESTINATION = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The final record of one object in one run. key is the source key.
 
     last_modified_s: of the source, Unix seconds. crc64_*: streamed values, -1 unless the bytes went through us.
+    crc64_*_from: the CrcOrigins that agree on the value, 0 if there is none.
     reason: why skipped, or the failure's message. error_code: "" unless FAILED.
     """
 
@@ -279,6 +334,8 @@ class Outcome:
     crc64_nvme: int = -1
     error_code: str = ""
     reason: str = ""
+    crc64_xz_from: int = 0
+    crc64_nvme_from: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from omsd.domain.errors import Failure, Refusal, RequestError
-from omsd.domain.model import BandwidthWindow, Counters, Priority, Task, TaskState
+from omsd.domain.model import BandwidthWindow, Counters, ListRecords, Priority, Task, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ class Act(Enum):
     KEEP_CREDENTIALS = auto()  # store those that came with the call
     DROP_CREDENTIALS = auto()
     NEW_RUN = auto()  # counters, shards and failed rows start over
+    NEW_LISTS = auto()  # what is recorded from now on goes to lists of its own
     RETRY_FAILED = auto()  # recorded failed objects become shards
     VOID_LEASES = auto()  # what leases of before still report is not counted
     BEGIN_WORK = auto()  # active time runs; both ends are checked
@@ -212,6 +213,8 @@ def _start(state: TaskState, failed_only: bool, retryable_num: int) -> Transitio
             refusal=Refusal.STATE,
         )
     effects: list[Effect] = [Act.VOID_LEASES, Act.CLEAR_ERROR, Act.KEEP_CREDENTIALS]
+    if state is _F:
+        effects.append(Act.NEW_LISTS)
     if failed_only:
         effects.append(Act.RETRY_FAILED)
     elif state is _F:
@@ -262,6 +265,12 @@ def _evolve_one(task: Task, effect: Effect, now_ms: int) -> Task:
             return replace(task, ended_ms=now_ms, listing_over=True)
         case Act.CLEAR_ERROR:
             return replace(task, error_code="", error_message="", ended_ms=0)
+        case Act.NEW_LISTS:
+            # Nothing was recorded yet: the names are still free.
+            began = task.counters.accounted_num > 0
+            return replace(task, lists=ListRecords(round=task.lists.round + began))
+        case Act.RETRY_FAILED:
+            return replace(task, lists=replace(task.lists, failed_key="", failed_error=""))
         case Act.NEW_RUN:
             return replace(
                 task,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -121,9 +121,9 @@ class ShardContext:
     def store_at(self, side: Side) -> ObjectStore:
         return self.source if side is Side.SOURCE else self.destination
 
-    async def learn(self) -> None:
-        """Both stores know what their service can do. Raises ShardFailedError if one cannot be used."""
-        for side in (Side.SOURCE, Side.DESTINATION):
+    async def learn(self, sides: Sequence[Side] = (Side.SOURCE, Side.DESTINATION)) -> None:
+        """The stores know what their service can do. Raises ShardFailedError if one cannot be used."""
+        for side in sides:
             attempt = 0
             while side not in self.learned:
                 try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omsd.domain.errors import Failure, Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import Outcome, OutcomeKind, OverwriteMode, Verdict
+from omsd.domain.model import CrcOrigin, Outcome, OutcomeKind, OverwriteMode, Verdict
 from omsd.domain.overwrite import Action, decide, equal_crc64
 from omsd.domain.plan import map_key
 from omsd.engine.context import AT_DESTINATION, AT_SOURCE, GaveUpError, ShardContext
@@ -194,8 +194,8 @@ class ObjectCopier:
             options = options_for(head, sums, metadata=self._spec.migrate_metadata)
             with AT_DESTINATION:
                 receipt = await self._put_paced(target_key, data, options)
-            check = await self._proven(target_key, len(data), sums, receipt, head)
-        return _success(listed, len(data), head, sums, check)
+            stored = await self._proven(target_key, len(data), sums, receipt, head)
+        return _success(listed, len(data), head, sums, stored)
 
     async def _put_paced(self, target_key: str, data: bytes, options: PutOptions) -> PutReceipt:
         """Put what was read whole; under a limit no faster than that."""
@@ -220,11 +220,11 @@ class ObjectCopier:
             with AT_DESTINATION:
                 receipt = await ctx.destination.put(target_key, tap, reading.size_bytes, options)
             sums = digest.checksums()
-            check = await self._proven(target_key, reading.size_bytes, sums, receipt, head)
+            stored = await self._proven(target_key, reading.size_bytes, sums, receipt, head)
         finally:
             tap.close()
             ctx.meter.settle(digest.size_bytes)
-        return _success(listed, reading.size_bytes, head, sums, check)
+        return _success(listed, reading.size_bytes, head, sums, stored)
 
     async def _copy_parts(self, listed: ListedObject, target_key: str) -> Outcome:
         with AT_SOURCE:
@@ -233,17 +233,21 @@ class ObjectCopier:
                 raise StoreError(StoreErrorKind.PRECONDITION, f"{listed.key!r} changed after it was listed")
         copy = MultipartCopy(self._ctx, head, target_key)
         sums, receipt = await copy.run(options_for(head, Checksums(), metadata=self._spec.migrate_metadata))
-        check = await self._proven(target_key, head.size_bytes, sums, receipt, head)
-        return _success(listed, head.size_bytes, head, sums, check)
+        stored = await self._proven(target_key, head.size_bytes, sums, receipt, head)
+        return _success(listed, head.size_bytes, head, sums, stored)
 
-    async def verify(self, target_key: str, size_bytes: int, sums: Checksums, receipt: PutReceipt) -> Verdict:
-        """MATCH, or an INTEGRITY error. Asks the destination only if its answer proved nothing."""
-        agreed = equal_crc64(receipt.checksums, sums)
+    async def verify(
+        self, target_key: str, size_bytes: int, sums: Checksums, receipt: PutReceipt
+    ) -> Checksums:
+        """What the destination says it has, or an INTEGRITY error. Asks it only if its answer proved nothing."""
+        stored = receipt.checksums
+        agreed = equal_crc64(stored, sums)
         if agreed:
-            return Verdict.MATCH
+            return stored
         if agreed is None:
             head = await self._ctx.destination.head(target_key)
-            agreed = equal_crc64(head.checksums, sums)
+            stored = head.checksums
+            agreed = equal_crc64(stored, sums)
             if head.size_bytes != size_bytes:
                 raise StoreError(
                     StoreErrorKind.INTEGRITY,
@@ -254,11 +258,11 @@ class ObjectCopier:
                 StoreErrorKind.INTEGRITY, f"CRC64 of {target_key!r} is not that of the bytes sent"
             )
         # What is published agrees, or nothing is: then the size decides, and the object is newer than its source by being just written.
-        return Verdict.MATCH
+        return stored
 
     async def _proven(
         self, target_key: str, size_bytes: int, sums: Checksums, receipt: PutReceipt, source: ObjectHead
-    ) -> Verdict:
+    ) -> Checksums:
         """verify() after a stored object, and the source's own CRC64; an object that fails is removed.
 
         Left where it is, it would pass for a good one in a later comparison by size and time.
@@ -303,16 +307,29 @@ def check_source(head: ObjectHead, sums: Checksums) -> None:
 
 
 def _success(
-    listed: ListedObject, size_bytes: int, head: ObjectHead, sums: Checksums, check: Verdict
+    listed: ListedObject, size_bytes: int, head: ObjectHead, sums: Checksums, stored: Checksums
 ) -> Outcome:
     return Outcome(
         listed.key,
         size_bytes,
         OutcomeKind.SUCCESS,
         head.last_modified_s,
-        check,
+        Verdict.MATCH,
         -1 if sums.crc64_xz is None else sums.crc64_xz,
         -1 if sums.crc64_nvme is None else sums.crc64_nvme,
+        crc64_xz_from=_origins(sums.crc64_xz, head.checksums.crc64_xz, stored.crc64_xz),
+        crc64_nvme_from=_origins(sums.crc64_nvme, head.checksums.crc64_nvme, stored.crc64_nvme),
+    )
+
+
+def _origins(streamed: int | None, published: int | None, stored: int | None) -> int:
+    """Who told the value; only values that agree come this far."""
+    if streamed is None:
+        return 0
+    return (
+        CrcOrigin.STREAM
+        + (published is not None) * CrcOrigin.SOURCE
+        + (stored is not None) * CrcOrigin.DESTINATION
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Protocol
 
 from omsd.aio import shielded
 from omsd.domain.errors import Side, StoreError, StoreErrorKind
@@ -20,16 +21,33 @@ from omsd.engine.context import (
 )
 from omsd.engine.digest import combine, digest_for
 from omsd.engine.stream import BodyTap
-from omsd.ports.objectstore import Checksums, CopySource, ObjectHead, PartReceipt, PutOptions, PutReceipt
+from omsd.ports.objectstore import (
+    Checksums,
+    CopySource,
+    ObjectHead,
+    PartReceipt,
+    PutOptions,
+    PutReceipt,
+    Reading,
+)
 
 # Kinds that one part's retry cannot mend: the object as a whole is begun again, or failed.
 _WHOLE_OBJECT_KINDS = frozenset({StoreErrorKind.PRECONDITION, StoreErrorKind.NO_SUCH_UPLOAD})
 
 
+class RangeSource(Protocol):
+    """What parts are read from: a store, or a file of our own."""
+
+    async def read(
+        self, key: str, *, offset: int = 0, length: int | None = None, if_match: str = ""
+    ) -> Reading: ...
+
+
 class MultipartCopy:
     """Copies one large object in parts. Use once.
 
-    copied_from: the service fills the parts itself from this object; None = they are streamed.
+    copied_from: the service fills the parts itself from this object; None = they are streamed, from `source`, or else from the
+    context's source.
     """
 
     def __init__(
@@ -39,9 +57,11 @@ class MultipartCopy:
         target_key: str,
         *,
         copied_from: CopySource | None = None,
+        source: RangeSource | None = None,
     ) -> None:
         self._ctx = context
         self._copied_from = copied_from
+        self._source: RangeSource = source or context.source
         self._head = head
         self._target_key = target_key
         self._upload_id = ""
@@ -140,7 +160,7 @@ class MultipartCopy:
         digest = digest_for(self._head.checksums, ctx.destination.abilities)
         try:
             with AT_SOURCE:
-                reading = await ctx.source.read(
+                reading = await self._source.read(
                     self._head.key, offset=span.offset, length=span.size_bytes, if_match=self._head.etag
                 )
             tap = BodyTap(reading, digest, ctx.meter, ctx.throttle)

@@ -17,6 +17,7 @@ from omsd.engine.halver import Halver
 from omsd.engine.lister import PAGES_AHEAD, Pages, TargetCursor, list_into
 from omsd.engine.report import ShardAccount
 from omsd.engine.stretch import Stretch
+from omsd.engine.stale import abort_stale
 from omsd.ports.objectstore import ListedObject
 
 Emit = Callable[[ShardEvent], Awaitable[None]]
@@ -112,7 +113,7 @@ class ShardRun:
 
     async def _list_and_copy(self) -> None:
         await self._ctx.learn()
-        await self._abort_stale()
+        await abort_stale(self._ctx, self._stale_uploads)
         if self._draining:
             return
         name = f"shard {self._shard.shard_id}"
@@ -275,23 +276,6 @@ class ShardRun:
                 return
             outcome = await self._copier.copy(candidate)
             self._account.settle(candidate.position, outcome, candidate.listed_bytes)
-
-    async def _abort_stale(self) -> None:
-        """Uploads of earlier leases are gone before any new one begins."""
-        for upload in self._stale_uploads:
-            attempt = 0
-            while True:
-                try:
-                    await self._ctx.destination.abort_upload(upload.key, upload.upload_id)
-                except StoreError as error:
-                    error.side = Side.DESTINATION
-                    await self._ctx.raise_if_decisive(error)
-                    attempt += 1
-                    if await self._ctx.backed_off(error, attempt):
-                        continue
-                    raise ShardFailedError(failure_of(error, Side.DESTINATION), decisive=False) from error
-                await self._ctx.uploads.closed(upload)
-                break
 
     async def _report(self) -> None:
         """Batches and live figures, every interval, until the work has ended."""

@@ -15,6 +15,7 @@ import msgspec
 
 from omsd.domain.errors import Failure, Side
 from omsd.domain.events import (
+    ListSettled,
     ShardBatch,
     ShardDone,
     ShardFailed,
@@ -127,6 +128,10 @@ class Closed(_Message, frozen=True, array_like=True, tag=True):
     event: UploadClosed
 
 
+class Listed(_Message, frozen=True, array_like=True, tag=True):
+    event: ListSettled
+
+
 class Probed(_Message, frozen=True, array_like=True, tag=True):
     """side None: both ends can be used."""
 
@@ -150,7 +155,9 @@ class Demand(_Message, frozen=True, array_like=True, tag=True):
     tasks: tuple[TaskDemand, ...]
 
 
-FromWorker = Ready | Batch | Split | Progress | Done | Released | Failed | Opened | Closed | Probed | Demand
+FromWorker = (
+    Ready | Batch | Split | Progress | Done | Released | Failed | Opened | Closed | Listed | Probed | Demand
+)
 
 _WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {
     ShardBatch: Batch,
@@ -161,6 +168,7 @@ _WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {
     ShardFailed: Failed,
     UploadOpened: Opened,
     UploadClosed: Closed,
+    ListSettled: Listed,
 }
 
 EndingEvent = ShardDone | ShardReleased | ShardFailed
@@ -173,6 +181,7 @@ WorkerEvent = (
     | ShardFailed
     | UploadOpened
     | UploadClosed
+    | ListSettled
 )
 
 

@@ -9,10 +9,20 @@ import structlog
 
 from omsd.domain.errors import Failure, Side, StoreError, failure_of
 from omsd.domain.events import ShardDone, ShardEvent, ShardFailed, ShardReleased, UploadClosed, UploadOpened
-from omsd.domain.model import Credentials, LeaseId, Location, OpenUpload, TaskId, TaskSpec, TaskWork
+from omsd.domain.model import (
+    Credentials,
+    LeaseId,
+    Location,
+    OpenUpload,
+    ShardKind,
+    TaskId,
+    TaskSpec,
+    TaskWork,
+)
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.context import ShardContext, ShardFailedError, UploadLog
 from omsd.engine.copyprobe import ServerCopying
+from omsd.engine.lists import ListsRun
 from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
@@ -22,6 +32,7 @@ from omsd.executors.demand import DemandReporter
 from omsd.ports.objectstore import ObjectStore
 
 OpenStore = Callable[[Location, Credentials], ObjectStore]
+Run = ShardRun | ListsRun
 
 _log = structlog.get_logger(__name__)
 
@@ -91,7 +102,7 @@ class Worker:
         self._pacers: dict[tuple[str, str, str], Pacer] = {}
         self._tasks: dict[TaskId, _OpenTask] = {}
         self._demand = DemandReporter()
-        self._runs: dict[LeaseId, ShardRun] = {}
+        self._runs: dict[LeaseId, Run] = {}
 
     async def run(self, abandon: Callable[[], None]) -> None:
         """Serve until the control process closes the channel.
@@ -167,14 +178,15 @@ class Worker:
             failure = failure_of(error, error.side or Side.SOURCE)
             await self._emit(ShardFailed(lease_id, failure, decisive=True))
             return
-        run = ShardRun(lease_id, shard, context, message.stale_uploads, self._emit)
+        make_run = ListsRun if shard.kind is ShardKind.REPORT else ShardRun
+        run = make_run(lease_id, shard, context, message.stale_uploads, self._emit)
         self._runs[lease_id] = run
         task.shards += 1
         group.create_task(
             self._run_shard(task, run, lease_id), name=f"lease {lease_id} of shard {shard.shard_id}"
         )
 
-    async def _run_shard(self, task: _OpenTask, run: ShardRun, lease_id: LeaseId) -> None:
+    async def _run_shard(self, task: _OpenTask, run: Run, lease_id: LeaseId) -> None:
         try:
             await self._emit(await self._end_of(run, lease_id))
         finally:
@@ -183,7 +195,7 @@ class Worker:
             if task.shards == 0 and task.forgotten:
                 await task.close()
 
-    async def _end_of(self, run: ShardRun, lease_id: LeaseId) -> protocol.EndingEvent:
+    async def _end_of(self, run: Run, lease_id: LeaseId) -> protocol.EndingEvent:
         """Run the shard; how its lease ended."""
         try:
             finished = await run.run()

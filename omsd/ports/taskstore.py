@@ -9,9 +9,12 @@ from typing import Protocol
 from omsd.domain.errors import OmsdError
 from omsd.domain.model import (
     Checkpoint,
+    ListPart,
     OpenUpload,
+    OutcomeKind,
     Shard,
     ShardId,
+    ShardKind,
     Task,
     TaskCredentials,
     TaskId,
@@ -154,6 +157,29 @@ class DropUpload:
     upload: OpenUpload
 
 
+@dataclass(frozen=True, slots=True)
+class PutListPart:
+    """The spooled file of a list reaches as far as the part says."""
+
+    task_id: TaskId
+    part: ListPart
+
+
+@dataclass(frozen=True, slots=True)
+class DropListPart:
+    task_id: TaskId
+    kind: OutcomeKind
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropListParts:
+    """All of the task, or those of one list."""
+
+    task_id: TaskId
+    kind: OutcomeKind | None = None
+
+
 Change = (
     InsertTask
     | UpdateTask
@@ -171,6 +197,9 @@ Change = (
     | TallyFailures
     | PutUpload
     | DropUpload
+    | PutListPart
+    | DropListPart
+    | DropListParts
 )
 
 
@@ -180,6 +209,7 @@ class OpenShard:
 
     shard_id: ShardId
     already_listed: bool
+    kind: ShardKind = ShardKind.RANGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +256,9 @@ class TaskStore(Protocol):
 
     async def failure_tally(self, task_id: TaskId) -> Mapping[str, tuple[int, str]]:
         """Code -> (failures with it, message of the first), also when failed objects are not recorded."""
+
+    async def list_parts(self, task_id: TaskId) -> tuple[ListPart, ...]:
+        """The spooled files of the task's lists that are not settled, by list and number."""
 
     async def last_ids(self) -> tuple[TaskId, ShardId]:
         """The highest ids in use, 0 if there are none."""

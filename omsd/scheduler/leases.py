@@ -55,6 +55,12 @@ class LeaseBook:
         if task_id in self.running:
             self.running[task_id].resting[shard_id] = from_s
 
+    def drop_pending(self, task_id: TaskId) -> None:
+        """Nothing of the task waits for a worker."""
+        if task_id in self.running:
+            self.running[task_id].ready.clear()
+            self.running[task_id].resting.clear()
+
     def asked_num(self) -> int:
         """Leases asked for and not yet given."""
         return sum(len(task.asked) for task in self.running.values())

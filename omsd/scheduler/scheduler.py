@@ -126,6 +126,11 @@ class Scheduler:
         self._book.has_split(lease_id)
         self._wake.set()
 
+    def end_work(self, task_id: TaskId) -> None:
+        """What is pending of a running task is dropped, what runs is cut; shards added from now on run."""
+        self._book.drop_pending(task_id)
+        self.cut(task_id)
+
     def refused(self, task_id: TaskId, shard_ids: Sequence[ShardId]) -> None:
         """Leases asked for are not given."""
         for shard_id in shard_ids:

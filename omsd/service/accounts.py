@@ -8,6 +8,7 @@ from functools import partial
 
 from omsd.domain.errors import Failure
 from omsd.domain.events import (
+    ListSettled,
     ShardBatch,
     ShardDone,
     ShardEvent,
@@ -19,8 +20,9 @@ from omsd.domain.events import (
     UploadOpened,
     WorkerLost,
 )
-from omsd.domain.model import LeaseId, Outcome, OutcomeKind, TaskState
-from omsd.domain.plan import plan_split
+from omsd.domain.model import LeaseId, Outcome, OutcomeKind, ShardId, ShardKind, TaskState
+from omsd.domain.object_lists import NOT_STORED
+from omsd.domain.plan import ShardDraft, plan_split
 from omsd.domain.task_machine import AllShardsDone, Decisive, Drained, end_verdict
 from omsd.ports.taskstore import (
     AddFailed,
@@ -36,6 +38,7 @@ from omsd.scheduler.scheduler import Scheduler
 from omsd.service.hot import HotState, HotTask, Lease, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import Mover
+from omsd.service.recorder import ListRecorder
 
 # A shard that fails this often in a row, without one object done in between, fails its task.
 MAX_FAILURES = 5
@@ -45,9 +48,17 @@ _FIRST_REST_S = 2.0
 class Accounts:
     """Applies shard events to the hot state and the coming transaction; waits for nothing."""
 
-    def __init__(self, state: HotState, mover: Mover, scheduler: Scheduler, board: LiveBoard) -> None:
+    def __init__(
+        self,
+        state: HotState,
+        mover: Mover,
+        recorder: ListRecorder,
+        scheduler: Scheduler,
+        board: LiveBoard,
+    ) -> None:
         self._state = state
         self._mover = mover
+        self._recorder = recorder
         self._scheduler = scheduler
         self._board = board
 
@@ -71,16 +82,53 @@ class Accounts:
                     self._failed(lease_id, _WORKER_LOST, False, stage)
             case UploadOpened() | UploadClosed():
                 self._upload(event, stage)
+            case ListSettled():
+                self._list_settled(event, stage)
 
     def finish_if_over(self, hot: HotTask, stage: Stage) -> None:
-        """A planned task without open shards has ended; a pausing one without leases is paused."""
+        """A planned task without open shards has ended once its lists are up; a pausing one without leases is paused."""
         task = hot.task
         if task.state is TaskState.PAUSING and not hot.leases:
             self._mover.move(hot, Drained(), stage)
-        elif task.state is TaskState.MIGRATING and task.planned and not hot.open_shards:
-            recorded = task.spec.record_failed_objects
-            verdict = end_verdict(task.counters, hot.tally, recorded=recorded)
+        elif task.state is TaskState.MIGRATING and (hot.doom or (task.planned and not hot.work_left())):
+            self._end_run(hot, stage)
+
+    def doom(self, hot: HotTask, failure: Failure, stage: Stage) -> None:
+        """Nothing of the task can succeed any more: it fails, after its lists are up if there is anything in them."""
+        if hot.task.state is not TaskState.MIGRATING or not hot.lists_pending:
+            self._mover.move(hot, Decisive(failure), stage)
+        elif hot.doom is None:
+            hot.doom = failure
+            stage.after.append(partial(self._scheduler.end_work, hot.task.task_id))
+            self.finish_if_over(hot, stage)
+
+    def _end_run(self, hot: HotTask, stage: Stage) -> None:
+        if hot.lists_pending:
+            # What a lease that is cut still reports belongs into the lists.
+            if not hot.reporting and not hot.leases:
+                self._report(hot, stage)
+        elif hot.doom is not None:
+            self._mover.move(hot, Decisive(hot.doom), stage)
+        else:
+            recorded = hot.task.spec.record_failed_objects
+            verdict = end_verdict(hot.task.counters, hot.tally, recorded=recorded)
             self._mover.move(hot, AllShardsDone(verdict), stage)
+
+    def _report(self, hot: HotTask, stage: Stage) -> None:
+        """A shard that uploads the lists is pending; one of before a restart will do."""
+        hot.reporting = True
+        if hot.doom is None:
+            hot.task = replace(hot.task, listing_over=True)
+        if not any(shard.report for shard in hot.open_shards.values()):
+            self._mover.add_shards(hot, [ShardDraft(ShardKind.REPORT)], stage)
+        shard_ids = [shard_id for shard_id, shard in hot.open_shards.items() if shard.report]
+        stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, shard_ids))
+        stage.touch(hot)
+
+    def _list_settled(self, event: ListSettled, stage: Stage) -> None:
+        lease, hot = self._current(event.lease_id)
+        if lease is not None and hot is not None:
+            self._recorder.settle(hot, event.part, event.key, event.error_code, stage)
 
     def _batch(self, batch: ShardBatch, stage: Stage) -> None:
         lease, hot = self._current(batch.lease_id)
@@ -98,6 +146,7 @@ class Accounts:
         self._mover.count_active(hot)
         stage.changes.append(AdvanceShard(lease.shard_id, batch.checkpoint))
         self._record_failures(hot, batch.outcomes, stage)
+        self._list_outcomes(hot, batch.outcomes, stage)
         stage.touch(hot)
         stage.after.append(partial(self._board.settle, batch.lease_id, batch.counters))
 
@@ -129,20 +178,35 @@ class Accounts:
             )
             stage.changes.append(AddFailed(task.task_id, task.run, rows))
 
+    def _list_outcomes(self, hot: HotTask, outcomes: Sequence[Outcome], stage: Stage) -> None:
+        # A task that has failed gets no more lists; what its last leases report is counted, and done again with the next start.
+        if hot.task.state not in (TaskState.MIGRATING, TaskState.PAUSING):
+            return
+        if not hot.task.spec.record_failed_objects:
+            outcomes = [outcome for outcome in outcomes if outcome.kind is not OutcomeKind.FAILED]
+        if outcomes:
+            stage.outcomes.append((hot, outcomes))
+            hot.lists_pending = True
+
     def _done(self, lease_id: LeaseId, stage: Stage) -> None:
         lease, hot = self._end(lease_id, stage)
         if lease is None or hot is None:
             return
         if lease.current:
-            stage.changes.append(FinishShard(lease.shard_id))
-            hot.open_shards.pop(lease.shard_id, None)
+            self._finish_shard(hot, lease.shard_id, stage)
         self.finish_if_over(hot, stage)
+
+    def _finish_shard(self, hot: HotTask, shard_id: ShardId, stage: Stage) -> None:
+        stage.changes.append(FinishShard(shard_id))
+        shard = hot.open_shards.pop(shard_id, None)
+        if shard is not None and shard.report:
+            self._recorder.give_up(hot, NOT_STORED, stage)
 
     def _released(self, lease_id: LeaseId, stage: Stage) -> None:
         lease, hot = self._end(lease_id, stage)
         if lease is None or hot is None:
             return
-        if lease.current and hot.task.state is TaskState.MIGRATING:
+        if lease.current and hot.task.state is TaskState.MIGRATING and hot.may_run(lease.shard_id):
             stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, [lease.shard_id]))
         self.finish_if_over(hot, stage)
 
@@ -153,9 +217,12 @@ class Accounts:
         if lease.current and hot.task.state is TaskState.MIGRATING:
             shard = hot.open_shards[lease.shard_id]
             shard.failures += 1
-            if decisive or shard.failures >= MAX_FAILURES:
-                self._mover.move(hot, Decisive(failure), stage)
-            else:
+            hopeless = decisive or shard.failures >= MAX_FAILURES
+            if shard.report and (hopeless or hot.doom is not None):
+                self._finish_shard(hot, lease.shard_id, stage)
+            elif hopeless:
+                self.doom(hot, failure, stage)
+            elif hot.may_run(lease.shard_id):
                 rest_s = _FIRST_REST_S * 2 ** (shard.failures - 1)
                 again = partial(self._scheduler.add_shards, hot.task.task_id, [lease.shard_id], rest_s=rest_s)
                 stage.after.append(again)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from omsd.domain.model import Checkpoint, LeaseId, Shard, ShardId, Task, TaskId
+from omsd.domain.errors import Failure
+from omsd.domain.model import Checkpoint, LeaseId, ListPart, Outcome, OutcomeKind, Shard, ShardId, Task, TaskId
 from omsd.ports.taskstore import Change, UpdateTask
 from omsd.service.calls import Call
 
@@ -26,10 +27,11 @@ class Lease:
 
 @dataclass(slots=True)
 class HotShard:
-    """A shard that is not finished. failures: in a row, without an object done in between."""
+    """A shard that is not finished. failures: in a row, without an object done in between. report: uploads the lists."""
 
     already_listed: bool = False
     failures: int = 0
+    report: bool = False
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class HotTask:
 
     open_shards: known while the task works. tally: as the store's.
     active_from_s: monotonic time up to which active_ms is counted.
+    list_parts: what is spooled and committed, by list and number. lists_pending: something is spooled, or will be with the coming
+    commit. reporting: the shard that uploads the lists is out in this stretch. doom: why the task fails once its lists are up.
     """
 
     task: Task
@@ -46,6 +50,20 @@ class HotTask:
     tally: dict[str, tuple[int, str]] = field(default_factory=dict)
     leases: set[LeaseId] = field(default_factory=set)
     active_from_s: float | None = None
+    list_parts: dict[tuple[OutcomeKind, int], ListPart] = field(default_factory=dict)
+    lists_pending: bool = False
+    reporting: bool = False
+    doom: Failure | None = None
+
+    def work_left(self) -> bool:
+        """Is any shard open that moves objects?"""
+        return any(not shard.report for shard in self.open_shards.values())
+
+    def may_run(self, shard_id: ShardId) -> bool:
+        """Lists go up when nothing more is added to them; a doomed task begins nothing else."""
+        if self.open_shards[shard_id].report:
+            return self.reporting
+        return self.doom is None
 
 
 @dataclass(slots=True)
@@ -74,12 +92,19 @@ class HotState:
 
 @dataclass(slots=True)
 class Stage:
-    """What one transaction will hold, and what is done once it is committed, in this order: `after`, then the answers."""
+    """What one transaction will hold, and what is done once it is committed, in this order: `after`, then the answers.
+
+    outcomes: what goes into the object lists, spooled before the commit. stored_lists: spool files that are no longer needed;
+    discards: tasks whose spool is dropped; both after the commit.
+    """
 
     changes: list[Change] = field(default_factory=list)
     touched: dict[TaskId, HotTask] = field(default_factory=dict)
     after: list[Callable[[], None]] = field(default_factory=list)
     answers: list[tuple[Call, Task | None]] = field(default_factory=list)
+    outcomes: list[tuple[HotTask, Sequence[Outcome]]] = field(default_factory=list)
+    stored_lists: list[str] = field(default_factory=list)
+    discards: list[TaskId] = field(default_factory=list)
 
     def touch(self, hot: HotTask) -> None:
         """The task's row is written with this transaction, once."""

@@ -8,10 +8,12 @@ from functools import partial
 
 from omsd.domain import ids, task_machine
 from omsd.domain.errors import Failure, OmsdError, Refusal, RequestError
-from omsd.domain.model import Shard, ShardId, Task, TaskCredentials, TaskId, TaskState
+from omsd.domain.model import Shard, ShardId, ShardKind, Task, TaskCredentials, TaskId, TaskState
+from omsd.domain.object_lists import NOT_STORED
 from omsd.domain.plan import ShardDraft, plan_retry, plan_shards
 from omsd.domain.task_machine import Decisive, Planned, Recovered, SlotGranted, Start
 from omsd.ports.clock import Clock
+from omsd.ports.listspool import ListSpool
 from omsd.ports.taskstore import (
     CorruptRowError,
     CredentialsUnreadableError,
@@ -29,10 +31,13 @@ from omsd.service.channel import EventChannel, LedgerEvent
 from omsd.service.hot import HotShard, HotState, HotTask, Lease, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import Mover, Retry, Supplies, retryable_num
+from omsd.service.recorder import ListRecorder
 
 # Events of one transaction: enough to share an fsync, few enough that a call does not wait for long.
 _BUNCH = 256
 _FAILED_PAGE = 10_000
+# A task that has failed for good tries to store its lists for no longer than this.
+_DOOMED_LISTS_S = 30.0
 _RESTING = frozenset({TaskState.PAUSED, TaskState.FAILED, TaskState.SUCCEEDED})
 
 
@@ -46,6 +51,7 @@ class Ledger:
         scheduler: Scheduler,
         board: LiveBoard,
         clock: Clock,
+        spool: ListSpool,
         *,
         zone: tzinfo,
         last_ids: tuple[TaskId, ShardId],
@@ -58,7 +64,8 @@ class Ledger:
         self._zone = zone
         self._state = HotState(*last_ids)
         self._mover = Mover(self._state, scheduler, board, clock)
-        self._accounts = Accounts(self._state, self._mover, scheduler, board)
+        self._recorder = ListRecorder(spool)
+        self._accounts = Accounts(self._state, self._mover, self._recorder, scheduler, board)
 
     async def run(self) -> None:
         """Works until the channel is closed and drained.
@@ -118,6 +125,8 @@ class Ledger:
 
     async def _commit(self, stage: Stage) -> None:
         """The stage is durable, then what follows from it is done."""
+        if stage.outcomes:
+            await self._recorder.record(stage)
         changes = stage.all_changes()
         if changes:
             await self._store.commit(changes)
@@ -131,6 +140,8 @@ class Ledger:
             self._rest(hot)
         for call, task in stage.answers:
             call.answer(task)
+        if stage.stored_lists or stage.discards:
+            await self._recorder.tidy(stage)
 
     def _rest(self, hot: HotTask) -> None:
         """A task with nothing under way is left to the store."""
@@ -238,14 +249,20 @@ class Ledger:
             case PreflightPassed():
                 self._plan(hot, stage)
             case PreflightFailed():
-                self._mover.move(hot, Decisive(order.failure), stage)
+                self._accounts.doom(hot, order.failure, stage)
             case LeaseShards():
                 await self._lease(hot, order.shard_ids, stage)
 
     async def _begin(self, hot: HotTask, event: SlotGranted | Recovered, stage: Stage) -> None:
         task_id = hot.task.task_id
         found = await self._store.open_shards(task_id)
-        hot.open_shards = {shard.shard_id: HotShard(shard.already_listed) for shard in found}
+        hot.open_shards = {
+            shard.shard_id: HotShard(shard.already_listed, report=shard.kind is ShardKind.REPORT)
+            for shard in found
+        }
+        parts = await self._store.list_parts(task_id)
+        hot.list_parts = {(part.kind, part.number): part for part in parts}
+        hot.lists_pending = bool(parts)
         hot.tally = dict(await self._store.failure_tally(task_id))
         credentials = await self._credentials(task_id)
         self._mover.move(hot, event, stage, Supplies(credentials))
@@ -253,6 +270,7 @@ class Ledger:
             failure = Failure(
                 "TRF.0001", "the stored credentials cannot be read; start the task again with its AK/SK"
             )
+            self._recorder.give_up(hot, NOT_STORED, stage)
             self._mover.move(hot, Decisive(failure), stage)
 
     async def _credentials(self, task_id: TaskId) -> TaskCredentials | None:
@@ -270,15 +288,20 @@ class Ledger:
                 return
             self._mover.add_shards(hot, drafts, stage)
             self._mover.move(hot, Planned(), stage)
-        pending = list(hot.open_shards)
+        pending = [shard_id for shard_id, shard in hot.open_shards.items() if not shard.report]
         stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, pending))
         self._accounts.finish_if_over(hot, stage)
 
     async def _lease(self, hot: HotTask, shard_ids: tuple[ShardId, ...], stage: Stage) -> None:
+        refused = tuple(shard_id for shard_id in shard_ids if not hot.may_run(shard_id))
+        if refused:
+            stage.after.append(partial(self._scheduler.refused, hot.task.task_id, refused))
         try:
-            shards = [await self._store.get_shard(shard_id) for shard_id in shard_ids]
+            shards = [
+                await self._store.get_shard(shard_id) for shard_id in shard_ids if shard_id not in refused
+            ]
         except CorruptRowError as error:
-            self._mover.move(hot, Decisive(Failure("TRF.0001", error.message)), stage)
+            self._accounts.doom(hot, Failure("TRF.0001", error.message), stage)
             return
         for shard in shards:
             await self._lease_one(hot, replace(shard, attempt=shard.attempt + 1), stage)
@@ -286,6 +309,9 @@ class Ledger:
 
     async def _lease_one(self, hot: HotTask, shard: Shard, stage: Stage) -> None:
         stale = await self._store.stale_uploads(hot.task.task_id, shard.shard_id)
+        if shard.kind is ShardKind.REPORT:
+            deadline_s = _DOOMED_LISTS_S if hot.doom is not None else 0.0
+            shard = replace(shard, lists=self._recorder.uploads_of(hot), deadline_s=deadline_s)
         lease_id = self._state.next_lease_id()
         self._state.leases[lease_id] = Lease(hot.task.task_id, shard, shard.checkpoint)
         hot.leases.add(lease_id)

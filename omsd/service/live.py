@@ -187,7 +187,6 @@ def _view(
         speed_bytes_per_s=speed,
         total_ms=total_ms,
         left_ms=max(0, left_size * 1000 // speed) if speed else 0,
-        failed_recorded=task.spec.record_failed_objects and counters.failed_num > 0,
     )
 
 

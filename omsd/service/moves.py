@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from omsd.domain.model import Counters, Shard, ShardId, TaskCredentials, TaskWork
+from omsd.domain.model import (
+    Counters,
+    OutcomeKind,
+    Shard,
+    ShardId,
+    ShardKind,
+    TaskCredentials,
+    TaskState,
+    TaskWork,
+)
 from omsd.domain.plan import ShardDraft
 from omsd.domain.task_machine import (
     Act,
@@ -25,6 +34,7 @@ from omsd.ports.taskstore import (
     DeleteTask,
     DropCredentials,
     DropFailed,
+    DropListParts,
     DropShards,
     PutCredentials,
 )
@@ -102,7 +112,8 @@ class Mover:
         if shards:
             stage.changes.append(AddShards(shards, already_listed))
         for shard in shards:
-            hot.open_shards[shard.shard_id] = HotShard(already_listed)
+            report = shard.kind is ShardKind.REPORT
+            hot.open_shards[shard.shard_id] = HotShard(already_listed, report=report)
         return tuple(shard.shard_id for shard in shards)
 
     def _carry_out(self, hot: HotTask, effect: Effect, stage: Stage, supplies: Supplies) -> None:
@@ -121,10 +132,15 @@ class Mover:
             case Act.NEW_RUN:
                 stage.changes += [DropShards(task_id), DropFailed(task_id)]
                 hot.open_shards, hot.tally = {}, {}
+            case Act.NEW_LISTS:
+                stage.changes.append(DropListParts(task_id))
+                stage.discards.append(task_id)
+                hot.list_parts, hot.lists_pending = {}, False
             case Act.RETRY_FAILED:
                 self._retry_failed(hot, supplies.retry, stage)
             case Act.REMOVE:
                 stage.changes.append(DeleteTask(task_id))
+                stage.discards.append(task_id)
                 self._state.tasks.pop(task_id, None)
                 stage.after.append(partial(self._board.retire, task_id))
             case RecordError():
@@ -143,6 +159,8 @@ class Mover:
                 self._begin_work(hot, stage, supplies)
             case Act.END_WORK:
                 hot.active_from_s, hot.stint = None, 0
+                if hot.task.state is TaskState.SUCCEEDED:
+                    stage.discards.append(task_id)
             case Act.VOID_LEASES:
                 for lease_id in hot.leases:
                     self._state.leases[lease_id].current = False
@@ -155,6 +173,7 @@ class Mover:
     def _begin_work(self, hot: HotTask, stage: Stage, supplies: Supplies) -> None:
         hot.stint = self._state.next_stint()
         hot.active_from_s = self._clock.monotonic_s()
+        hot.reporting, hot.doom = False, None
         if supplies.credentials is None:
             return  # the caller fails the task
         task = hot.task
@@ -164,7 +183,8 @@ class Mover:
     def _retry_failed(self, hot: HotTask, retry: Retry, stage: Stage) -> None:
         """The failed objects are unaccounted for again; they stay listed, their sizes are found anew."""
         self.add_shards(hot, retry.drafts, stage, already_listed=True)
-        stage.changes.append(DropFailed(hot.task.task_id))
+        failed_list = DropListParts(hot.task.task_id, OutcomeKind.FAILED)
+        stage.changes += [DropFailed(hot.task.task_id), failed_list]
         hot.tally = {}
         taken_back = Counters(
             failed_num=-retry.failed_num,

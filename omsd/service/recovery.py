@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omsd.domain.model import TaskState
+from omsd.ports.listspool import ListSpool
 from omsd.ports.taskstore import TaskStore
 from omsd.service.ledger import Ledger
 
@@ -18,8 +19,11 @@ class Recovery:
     pausing_num: int
 
 
-async def recover(store: TaskStore, ledger: Ledger) -> Recovery:
-    """The ledger knows every task that is not at rest; call once, before Ledger.run()."""
+async def recover(store: TaskStore, spool: ListSpool, ledger: Ledger) -> Recovery:
+    """The ledger knows every task that is not at rest, deleted ones leave nothing; call once, before Ledger.run()."""
+    for task_id in await spool.task_ids():
+        if await store.get_task(task_id) is None:
+            await spool.discard(task_id)
     found = {
         state: await store.tasks_in([state])
         for state in (TaskState.PAUSING, TaskState.MIGRATING, TaskState.WAITING)

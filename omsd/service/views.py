@@ -24,7 +24,6 @@ class TaskView:
     speed_bytes_per_s: int
     total_ms: int
     left_ms: int
-    failed_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ INSERT INTO tasks VALUES (
     :task_id, :project_id, :name, :spec, :state, :priority, :windows, :created_ms, :request_id, :request_fingerprint, :run,
     :started_ms, :ended_ms, :active_ms, :active_since_ms, :listing_over, :planned, :error_code, :error_message, :listed_num,
     :listed_size_bytes, :successful_num, :skipped_num, :failed_num, :successful_size_bytes, :skipped_size_bytes,
-    :failed_size_bytes
+    :failed_size_bytes, :lists
 );
 
 -- name: update_task
@@ -15,7 +15,7 @@ UPDATE tasks SET
     error_code = :error_code, error_message = :error_message, listed_num = :listed_num,
     listed_size_bytes = :listed_size_bytes, successful_num = :successful_num, skipped_num = :skipped_num,
     failed_num = :failed_num, successful_size_bytes = :successful_size_bytes, skipped_size_bytes = :skipped_size_bytes,
-    failed_size_bytes = :failed_size_bytes
+    failed_size_bytes = :failed_size_bytes, lists = :lists
 WHERE task_id = :task_id;
 
 -- name: delete_task
@@ -70,6 +70,15 @@ INSERT OR REPLACE INTO uploads VALUES (:task_id, :shard_id, :key, :upload_id);
 -- name: drop_upload
 DELETE FROM uploads WHERE task_id = :task_id AND key = :key AND upload_id = :upload_id;
 
+-- name: put_list_part
+INSERT OR REPLACE INTO list_parts VALUES (:task_id, :kind, :number, :size_bytes, :text_bytes, :lines_num);
+
+-- name: drop_list_part
+DELETE FROM list_parts WHERE task_id = :task_id AND kind = :kind AND number = :number;
+
+-- name: drop_list_parts
+DELETE FROM list_parts WHERE task_id = :task_id AND (:kind = '' OR kind = :kind);
+
 -- name: get_task
 SELECT * FROM tasks WHERE task_id = :task_id;
 
@@ -92,7 +101,7 @@ SELECT * FROM tasks WHERE state = :state ORDER BY task_id;
 SELECT sealed FROM credentials WHERE task_id = :task_id;
 
 -- name: open_shards
-SELECT shard_id, already_listed FROM shards WHERE task_id = :task_id AND done = 0 ORDER BY shard_id;
+SELECT shard_id, already_listed, kind FROM shards WHERE task_id = :task_id AND done = 0 ORDER BY shard_id;
 
 -- name: get_shard
 SELECT * FROM shards WHERE shard_id = :shard_id;
@@ -110,6 +119,9 @@ WHERE task_id = :task_id AND row_id > :after_row ORDER BY row_id LIMIT :limit;
 
 -- name: failure_tally
 SELECT code, failed_num, message FROM failure_tally WHERE task_id = :task_id ORDER BY rowid;
+
+-- name: list_parts
+SELECT kind, number, size_bytes, text_bytes, lines_num FROM list_parts WHERE task_id = :task_id ORDER BY kind, number;
 
 -- name: last_ids
 SELECT (SELECT coalesce(max(task_id), 0) FROM tasks), (SELECT coalesce(max(shard_id), 0) FROM shards);

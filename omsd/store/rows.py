@@ -15,6 +15,7 @@ from omsd.domain.model import (
     CloudType,
     ConsistencyCheck,
     Counters,
+    ListRecords,
     Location,
     OverwriteMode,
     Priority,
@@ -63,6 +64,7 @@ def task_to_row(task: Task) -> Row:
         "windows": json.dumps([[w.start_minute, w.end_minute, w.limit_bytes_per_s] for w in task.windows]),
         "listing_over": int(task.listing_over),
         "planned": int(task.planned),
+        "lists": json.dumps(asdict(task.lists)),
     }
 
 
@@ -78,6 +80,7 @@ def task_from_row(row: sqlite3.Row) -> Task:
             listing_over=bool(row["listing_over"]),
             planned=bool(row["planned"]),
             counters=Counters(*(row[name] for name in _COUNTER_NAMES)),
+            lists=ListRecords(**json.loads(row["lists"])),
             **{name: row[name] for name in _PLAIN_TASK_NAMES},
         )
     except (ValueError, KeyError, TypeError) as error:

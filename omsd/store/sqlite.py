@@ -10,7 +10,18 @@ from pathlib import Path
 
 import aiosqlite
 
-from omsd.domain.model import OpenUpload, Shard, ShardId, Task, TaskCredentials, TaskId, TaskState
+from omsd.domain.model import (
+    ListPart,
+    OpenUpload,
+    OutcomeKind,
+    Shard,
+    ShardId,
+    ShardKind,
+    Task,
+    TaskCredentials,
+    TaskId,
+    TaskState,
+)
 from omsd.ports.taskstore import Change, FailedObject, OpenShard, TaskQuery, TaskStoreError
 from omsd.store.lock import DirectoryLock
 from omsd.store.rows import Row, shard_from_row, task_from_row
@@ -111,7 +122,10 @@ class SqliteTaskStore:
     async def open_shards(self, task_id: TaskId) -> tuple[OpenShard, ...]:
         """The shards that are not finished, in order."""
         rows = await self._read("open_shards", {"task_id": task_id})
-        return tuple(OpenShard(ShardId(row["shard_id"]), bool(row["already_listed"])) for row in rows)
+        return tuple(
+            OpenShard(ShardId(row["shard_id"]), bool(row["already_listed"]), ShardKind(row["kind"]))
+            for row in rows
+        )
 
     async def get_shard(self, shard_id: ShardId) -> Shard:
         """The shard at its checkpoint. Raises CorruptRowError."""
@@ -137,6 +151,20 @@ class SqliteTaskStore:
         """Code -> (failures with it, message of the first), also when failed objects are not recorded."""
         rows = await self._read("failure_tally", {"task_id": task_id})
         return {row["code"]: (row["failed_num"], row["message"]) for row in rows}
+
+    async def list_parts(self, task_id: TaskId) -> tuple[ListPart, ...]:
+        """The spooled files of the task's lists that are not settled, by list and number."""
+        rows = await self._read("list_parts", {"task_id": task_id})
+        return tuple(
+            ListPart(
+                OutcomeKind(row["kind"]),
+                row["number"],
+                row["size_bytes"],
+                row["text_bytes"],
+                row["lines_num"],
+            )
+            for row in rows
+        )
 
     async def last_ids(self) -> tuple[TaskId, ShardId]:
         """The highest ids in use, 0 if there are none."""

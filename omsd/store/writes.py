@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 from omsd.ports.taskstore import (
     AddFailed,
@@ -12,6 +13,8 @@ from omsd.ports.taskstore import (
     DeleteTask,
     DropCredentials,
     DropFailed,
+    DropListPart,
+    DropListParts,
     DropShards,
     DropUpload,
     FinishShard,
@@ -19,6 +22,7 @@ from omsd.ports.taskstore import (
     LeaseShard,
     NarrowShard,
     PutCredentials,
+    PutListPart,
     PutUpload,
     TallyFailures,
     UpdateTask,
@@ -60,6 +64,8 @@ def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[R
             return _failure_writes(change)
         case PutUpload() | DropUpload():
             return _upload_writes(change)
+        case PutListPart() | DropListPart() | DropListParts():
+            return (_list_write(change),)
         case _:
             return _shard_writes(change)
 
@@ -122,3 +128,14 @@ def _upload_writes(change: PutUpload | DropUpload) -> Sequence[tuple[str, Sequen
     if isinstance(change, PutUpload):
         return (("put_upload", (row | {"shard_id": change.shard_id},)),)
     return (("drop_upload", (row,)),)
+
+
+def _list_write(change: PutListPart | DropListPart | DropListParts) -> tuple[str, Sequence[Row]]:
+    match change:
+        case PutListPart():
+            return "put_list_part", ({"task_id": change.task_id, **asdict(change.part)},)
+        case DropListPart():
+            row: Row = {"task_id": change.task_id, "kind": change.kind.value, "number": change.number}
+            return "drop_list_part", (row,)
+        case DropListParts():
+            return "drop_list_parts", ({"task_id": change.task_id, "kind": change.kind or ""},)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Failure, Side
 from omsd.domain.events import (
+    ListSettled,
     ShardBatch,
     ShardDone,
     ShardFailed,
@@ -29,6 +31,8 @@ from omsd.domain.model import (
     TaskId,
     TaskWork,
 )
+from omsd.domain.object_lists import NOT_RECORDED
+from omsd.engine.spoolread import SpoolDamagedError, SpooledList
 from omsd.ports.eventsink import EventSink
 
 
@@ -47,6 +51,10 @@ class World:
     skipped: set[str] = field(default_factory=set)
     written: dict[str, int] = field(default_factory=dict)  # key -> how often
     uploads: set[OpenUpload] = field(default_factory=set)
+    lists: dict[str, str] = field(default_factory=dict)  # key of an object list -> its text
+    list_errors: dict[OutcomeKind, str] = field(
+        default_factory=dict
+    )  # lists the destination does not take -> OMS code
 
 
 @dataclass(slots=True)
@@ -60,9 +68,11 @@ class RunningShard:
 
 
 class FakeExecutor:
-    """Nothing happens by itself: the test drives each lease."""
+    """Nothing happens by itself: the test drives each lease, but those of lists if serve_reports() runs."""
 
-    def __init__(self, world: World, *, slots: int = 2) -> None:
+    def __init__(self, world: World, *, slots: int = 2, reports: bool = True) -> None:
+        self.reports = reports
+        self.reporting: asyncio.Queue[tuple[LeaseId, Shard]] = asyncio.Queue()
         self.world = world
         self.slots = slots
         self.running: dict[LeaseId, RunningShard] = {}
@@ -105,6 +115,9 @@ class FakeExecutor:
         assert self.free_slots() > 0
         twins = [other.shard.shard_id for other in self.running.values()]
         assert shard.shard_id not in twins, "one shard runs twice at the same time"
+        if shard.kind is ShardKind.REPORT and self.reports:
+            self.reporting.put_nowait((lease_id, shard))
+            return
         self.running[lease_id] = RunningShard(lease_id, work, shard, self._left(shard), shard.checkpoint)
         self.run_log.append((work.task_id, shard))
         self.stale_log.append(tuple(stale_uploads))
@@ -163,8 +176,30 @@ class FakeExecutor:
         run = self.running[lease_id]
         run.left = [key for key in run.left if key <= boundaries[0]]
         await self.sink.emit(ShardSplit(lease_id, boundaries))
+    async def serve_reports(self) -> None:
+        """Object lists are stored as soon as they are asked for."""
+        while True:
+            lease_id, shard = await self.reporting.get()
+            await self.store_lists(lease_id, shard)
+            await self.sink.emit(ShardDone(lease_id))
+
+    async def store_lists(self, lease_id: LeaseId, shard: Shard, number: int | None = None) -> None:
+        """The first so many lists of the shard are at the destination, or refused there."""
+        for upload in shard.lists[:number]:
+            code = self.world.list_errors.get(upload.part.kind, "")
+            try:
+                spooled = await SpooledList.open(upload.path, upload.part)
+            except SpoolDamagedError:
+                code = NOT_RECORDED
+            else:
+                if not code:
+                    self.world.lists[upload.key] = spooled.read(0, spooled.size_bytes).decode()
+                spooled.close()
+            await self.sink.emit(ListSettled(lease_id, upload.part, upload.key, code))
 
     async def finish(self, lease_id: LeaseId) -> None:
+        if self.running[lease_id].shard.kind is ShardKind.REPORT:
+            await self.store_lists(lease_id, self.running[lease_id].shard)
         await self.work(lease_id, len(self.running[lease_id].left))
         del self.running[lease_id]
         await self.sink.emit(ShardDone(lease_id))
@@ -191,6 +226,8 @@ class FakeExecutor:
         await self.sink.emit(UploadClosed(lease_id, upload))
 
     def _left(self, shard: Shard) -> list[str]:
+        if shard.kind is ShardKind.REPORT:
+            return []
         if shard.kind is ShardKind.KEYS:
             return list(shard.keys[shard.checkpoint.position :])
         after = max(shard.after, shard.checkpoint.after)

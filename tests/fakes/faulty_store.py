@@ -26,6 +26,7 @@ class FaultyStore:
         self.stale_uploads = store.stale_uploads
         self.failed_page = store.failed_page
         self.failure_tally = store.failure_tally
+        self.list_parts = store.list_parts
         self.last_ids = store.last_ids
         self.close = store.close
 

@@ -22,6 +22,7 @@ from omsd.service.recovery import Recovery, recover
 from omsd.service.tasks import TaskService
 from omsd.service.validation import ValidationPolicy
 from omsd.service.views import TaskView
+from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import FakeExecutor, World
@@ -138,24 +139,30 @@ async def control_process(
     durable: bool = False,
     max_parallel_tasks: int = 2,
     slots: int = 2,
+    reports: bool = True,
 ) -> AsyncIterator[Control]:
     """From start to a death without goodbye: nothing is drained at the end."""
     clock = clock or FakeClock()
     store = FaultyStore(await SqliteTaskStore.open(state_dir), die_at=die_at, durable=durable)
-    executor = FakeExecutor(world, slots=slots)
+    executor = FakeExecutor(world, slots=slots, reports=reports)
     channel = EventChannel()
     scheduler = Scheduler(executor, clock, channel.order, SchedulerSettings(max_parallel_tasks, UTC))
     board = LiveBoard(clock)
-    ledger = Ledger(store, channel, scheduler, board, clock, zone=UTC, last_ids=await store.last_ids())
+    spool = FileSpool(state_dir)
+    ledger = Ledger(store, channel, scheduler, board, clock, spool, zone=UTC, last_ids=await store.last_ids())
     ends = EndsProbe(executor, clock, deadline_s=5.0)
     service = TaskService(store, channel, board, ends, clock, ValidationPolicy())
     try:
         await executor.start(channel)
         control = Control(
-            store, executor, clock, channel, scheduler, board, service, await recover(store, ledger)
+            store, executor, clock, channel, scheduler, board, service, await recover(store, spool, ledger)
         )
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(scheduler.run()), group.create_task(_noting_death(ledger, control))]
+            running = [
+                group.create_task(scheduler.run()),
+                group.create_task(_noting_death(ledger, control)),
+                group.create_task(executor.serve_reports()),
+            ]
             try:
                 yield control
             finally:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from google.protobuf.message import Message
 
 from omsd.domain.errors import RequestError, Violation
-from omsd.domain.model import BandwidthWindow, Location, TaskId, TaskSpec, TaskState
+from omsd.domain.model import BandwidthWindow, ListRecords, Location, TaskId, TaskSpec, TaskState
 from omsd.pb.v1 import task_pb2, types_pb2
 from omsd.service import requests
 from omsd.service.views import TaskPage, TaskView
@@ -166,16 +166,28 @@ def task_to_pb(view: TaskView) -> task_pb2.Task:
         start_time=task.started_ms,
         total_time=view.total_ms,
         left_time=view.left_ms,
-        failed_object_record=types_pb2.FailedObjectRecord(),
+        failed_object_record=_failed_record_to_pb(task.lists),
+        success_record_error_reason=task.lists.success_error,
+        skip_record_error_reason=task.lists.skipped_error,
         obs_system=OBS_SYSTEM,
         project_id=task.project_id,
     )
     if task.state is TaskState.FAILED:
         message.error_reason.error_code = task.error_code
         message.error_reason.error_msg = task.error_message
-    if counters.failed_num:
-        message.failed_object_record.result = view.failed_recorded
     return message
+
+
+def _failed_record_to_pb(lists: ListRecords) -> types_pb2.FailedObjectRecord:
+    """All three unset while there is nothing to tell; a list of which a part is missing is no record."""
+    record = types_pb2.FailedObjectRecord()
+    if lists.failed_error:
+        record.result = False
+        record.error_code = lists.failed_error
+    elif lists.failed_key:
+        record.result = True
+        record.list_file_key = lists.failed_key
+    return record
 
 
 class _EnumReader:

@@ -25,7 +25,8 @@ CREATE TABLE tasks (
     failed_num INTEGER NOT NULL,
     successful_size_bytes INTEGER NOT NULL,
     skipped_size_bytes INTEGER NOT NULL,
-    failed_size_bytes INTEGER NOT NULL
+    failed_size_bytes INTEGER NOT NULL,
+    lists TEXT NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX tasks_by_request ON tasks (project_id, request_id) WHERE request_id <> '';
@@ -83,4 +84,14 @@ CREATE TABLE uploads (
     key TEXT NOT NULL,
     upload_id TEXT NOT NULL,
     PRIMARY KEY (task_id, key, upload_id)
+) STRICT;
+
+CREATE TABLE list_parts (
+    task_id INTEGER NOT NULL REFERENCES tasks ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    text_bytes INTEGER NOT NULL,
+    lines_num INTEGER NOT NULL,
+    PRIMARY KEY (task_id, kind, number)
 ) STRICT;
