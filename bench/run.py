@@ -30,6 +30,8 @@ from bench.tools import (
     run_s5cmd,
     s5cmd_path,
 )
+from bench.tools import RCLONE_PARALLEL, BenchError, rclone_path, run_omsd, run_rclone
+from omsd.demo.compare import LIST_FOLDERS
 from omsd.demo.dataset import open_client
 from omsd.demo.errors import DemoError
 from omsd.demo.processes import S3Access, find_weed, open_folder, open_seaweed
@@ -169,6 +171,7 @@ async def _check_and_drop(client: Any, bucket: str, data: DataSet) -> None:
         entry["Size"]
         async for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         for entry in page.get("Contents", ())
+        if not entry["Key"].startswith(LIST_FOLDERS)
     ]
     if sizes != [data.size_bytes] * data.objects:
         raise BenchError(f"{bucket} holds {len(sizes)} objects and {sum(sizes)} bytes")

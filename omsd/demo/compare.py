@@ -11,7 +11,10 @@ from typing import Any
 import xxhash
 from awscrt import checksums
 
+from omsd.domain.object_lists import FOLDERS
+
 READERS = 12
+LIST_FOLDERS = tuple(FOLDERS.values())
 _CHUNK_BYTES = 1024 * 1024
 
 
@@ -40,11 +43,12 @@ class Comparison:
 
 
 async def read_bucket(client: Any, bucket: str, on_object: Callable[[int], None]) -> dict[str, Fingerprint]:
-    """Every key with the fingerprint of its bytes."""
+    """Every key with the fingerprint of its bytes, but for the lists that a task wrote of its objects."""
     keys = [
         entry["Key"]
         async for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         for entry in page.get("Contents", ())
+        if not entry["Key"].startswith(LIST_FOLDERS)
     ]
     found: dict[str, Fingerprint] = {}
     waiting = iter(keys)

@@ -10,7 +10,7 @@ import structlog
 from omsd.domain.errors import Side, StoreError, StoreErrorKind
 from omsd.domain.events import ListSettled
 from omsd.domain.model import LeaseId, ListUpload, OpenUpload, Shard
-from omsd.domain.object_lists import NOT_RECORDED, NOT_STORED, REFUSED, code_of
+from omsd.domain.object_lists import NOT_RECORDED, NOT_STORED, code_of
 from omsd.domain.overwrite import equal_crc64
 from omsd.engine.context import AT_DESTINATION, GaveUpError, ShardContext, ShardFailedError
 from omsd.engine.digest import digest_for
@@ -104,7 +104,8 @@ class ListsRun:
             return code_of(error.kind)
         except ShardFailedError as error:
             _log.error("object_list_not_stored", key=upload.key, error=error.failure.message)
-            return REFUSED
+            cause = error.__cause__
+            return code_of(cause.kind) if isinstance(cause, StoreError) else NOT_STORED
         finally:
             spooled.close()
         return ""
@@ -135,9 +136,7 @@ class ListsRun:
         try:
             async with ctx.budget.reserve(spooled.size_bytes):
                 data = await asyncio.to_thread(spooled.read, 0, spooled.size_bytes)
-                rest_s = ctx.throttle.spend(len(data))
-                if rest_s > 0.0:
-                    await ctx.sleep(rest_s)
+                await ctx.throttle.outgoing.admit(len(data))
                 digest = digest_for(Checksums(), ctx.destination.abilities)
                 digest.update(data)
                 sums = digest.checksums()

@@ -18,6 +18,7 @@ from omsd.domain.model import (
     CloudType,
     ConsistencyCheck,
     Counters,
+    ListRecords,
     Location,
     OverwriteMode,
     Priority,
@@ -162,6 +163,7 @@ VIEWS = st.builds(
         started_ms=SIZE,
         error_code=TEXT,
         error_message=TEXT,
+        lists=st.builds(ListRecords, st.just(1), TEXT, TEXT, TEXT, TEXT),
     ),
     counters=st.builds(Counters, *[SIZE] * 8),
     listing_over=st.booleans(),
@@ -171,7 +173,6 @@ VIEWS = st.builds(
     speed_bytes_per_s=SIZE,
     total_ms=SIZE,
     left_ms=SIZE,
-    failed_recorded=st.booleans(),
 )
 
 
@@ -251,8 +252,17 @@ def test_a_view_can_be_read_back_from_its_message(view: TaskView) -> None:
             task.error_code,
             task.error_message,
         )
-    assert message.failed_object_record.HasField("result") is (counters.failed_num > 0)
-    assert message.failed_object_record.result is (counters.failed_num > 0 and view.failed_recorded)
+    record, lists = message.failed_object_record, task.lists
+    assert record.HasField("result") is bool(lists.failed_key or lists.failed_error)
+    assert record.result is bool(lists.failed_key and not lists.failed_error)
+    assert record.HasField("list_file_key") is record.result
+    assert record.HasField("error_code") is bool(lists.failed_error)
+    assert (record.list_file_key or lists.failed_key, record.error_code) == (
+        lists.failed_key,
+        lists.failed_error,
+    )
+    assert message.success_record_error_reason == lists.success_error
+    assert message.skip_record_error_reason == lists.skipped_error
 
 
 @given(st.lists(VIEWS, max_size=3), SIZE)

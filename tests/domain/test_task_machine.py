@@ -13,6 +13,7 @@ from omsd.domain.model import (
     BandwidthWindow,
     CloudType,
     Counters,
+    ListRecords,
     Location,
     Priority,
     Task,
@@ -242,7 +243,7 @@ def test_a_new_run_starts_from_nothing() -> None:
         counters=Counters(3, 30, 1, 1, 1),
     )
     again = evolve(used, step(F, Start()), now_ms=20)
-    assert again == replace(new_task(), run=2)
+    assert again == replace(new_task(), run=2, lists=ListRecords(round=2))
 
 
 def test_active_time_adds_up() -> None:

@@ -7,10 +7,11 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from omsd.cli.client import CallError, ServerAddress, TaskClient
 from omsd.pb.v1 import task_pb2, types_pb2
@@ -18,6 +19,7 @@ from tests.servers import Process, S3Server, free_port
 
 READY_DEADLINE_S = 60.0
 TASK_DEADLINE_S = 90.0
+LIST_FOLDERS = ("oms/success_object_lists/", "oms/skip_object_lists/", "oms/failed_object_lists/")
 WAITING, MIGRATING, PAUSED, FAILED, SUCCEEDED, PAUSING = 1, 2, 3, 4, 5, 7
 
 
@@ -179,3 +181,23 @@ async def ended(client: TaskClient, task_id: int, *, deadline_s: float = TASK_DE
     return await wait_for(
         client, task_id, lambda task: task.status in (SUCCEEDED, FAILED), deadline_s=deadline_s
     )
+
+
+def our_lists(keys: Iterable[str]) -> set[str]:
+    """The keys that are object lists of a task."""
+    return {key for key in keys if key.startswith(LIST_FOLDERS)}
+
+
+async def migrated(server: S3Server, bucket: str) -> dict[str, bytes]:
+    """What tasks brought into a bucket: all of it, but for their own object lists."""
+    everything = await server.get_all(bucket)
+    lists = our_lists(everything)
+    return {key: data for key, data in everything.items() if key not in lists}
+
+
+async def read_list(server: S3Server, bucket: str, key: str) -> list[dict[str, str]]:
+    """The lines of an object list by column, keys as they were."""
+    header, *lines = (await server.get(bucket, key)).decode().splitlines()
+    names = header.split("\t")
+    rows = [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
+    return [{**row, "key": unquote(row["key"])} for row in rows]

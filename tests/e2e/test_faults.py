@@ -7,7 +7,7 @@ import random
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.e2e.harness import FAILED, SUCCEEDED, Daemon, ended, node, request, wait_for
+from tests.e2e.harness import FAILED, SUCCEEDED, Daemon, ended, migrated, node, request, wait_for
 from tests.fakes.fault_proxy import Fault, FaultProxy, Kind, s3_error
 from tests.servers import S3Server
 
@@ -85,7 +85,7 @@ async def test_the_copy_is_true_in_spite_of(name: str, shared_daemon: Daemon, se
             task = await ended(client, created.id)
     assert task.status == SUCCEEDED, (task, shared_daemon.log()[-2000:])
     assert (task.successful_num, task.total_num) == (len(objects), len(objects))
-    assert await seaweed.get_all(destination) == objects
+    assert await migrated(seaweed, destination) == objects
     assert not await seaweed.open_uploads(destination)
     assert any(fault.met for fault in faults)
     assert seaweed.secret_key not in shared_daemon.log()
@@ -107,7 +107,7 @@ async def test_a_body_that_stalls_is_given_up_and_fetched_again(daemon: Daemon, 
             )
             task = await ended(client, created.id)
     assert task.status == SUCCEEDED, task
-    assert await seaweed.get_all(destination) == objects
+    assert await migrated(seaweed, destination) == objects
 
 
 async def test_bytes_that_are_wrong_for_good_fail_that_object(
@@ -124,7 +124,7 @@ async def test_bytes_that_are_wrong_for_good_fail_that_object(
             task = await ended(client, created.id)
     assert (task.status, task.successful_num, task.failed_num) == (FAILED, 1, 1)
     assert "CRC64" in task.error_reason.error_msg
-    assert await seaweed.get_all(destination) == {"good": b"good"}
+    assert await migrated(seaweed, destination) == {"good": b"good"}
 
 
 async def is_deleted(server: S3Server, bucket: str) -> bool:
@@ -170,5 +170,5 @@ async def test_a_source_that_changes_under_way_is_never_mixed(
         await client.limit(task_id, [])
         task = await ended(client, task_id)
     assert task.status == SUCCEEDED, task
-    assert (await seaweed.get_all(destination))["large"] == new
+    assert (await migrated(seaweed, destination))["large"] == new
     assert not await seaweed.open_uploads(destination)

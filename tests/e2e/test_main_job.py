@@ -16,6 +16,7 @@ from tests.e2e.harness import (
     Daemon,
     ended,
     keys_again,
+    migrated,
     node,
     request,
 )
@@ -56,7 +57,7 @@ async def test_sizes_around_every_border_arrive_with_their_crc64(daemon: Daemon,
     assert task.status == SUCCEEDED, task
     assert (task.successful_num, task.total_size) == (len(sizes), sum(sizes))
     assert task.real_size == task.complete_size == sum(sizes)
-    assert await seaweed.get_all(destination) == objects
+    assert await migrated(seaweed, destination) == objects
     for key in objects:
         assert (await seaweed.head(destination, key)).get("ChecksumCRC64NVME"), key
     assert not await seaweed.open_uploads(destination)
@@ -73,7 +74,7 @@ async def test_every_key_comes_back_as_it_was_sent(daemon: Daemon, moto: S3Serve
         created = await client.create(request(node(moto, source), node(moto, destination)))
         task = await ended(client, created.id)
         assert task.status == SUCCEEDED, task
-        assert await moto.get_all(destination) == objects
+        assert await migrated(moto, destination) == objects
         again = await client.create(request(node(moto, source), node(moto, destination)))
         assert (await ended(client, again.id)).skipped_num == len(ZOO)
         named = await moto.make_bucket()
@@ -82,7 +83,7 @@ async def test_every_key_comes_back_as_it_was_sent(daemon: Daemon, moto: S3Serve
         )
         task = await ended(client, (await client.create(by_name)).id)
         assert task.status == SUCCEEDED, task
-        assert await moto.get_all(named) == objects
+        assert await migrated(moto, named) == objects
 
 
 async def test_a_key_too_long_with_its_prefix_fails_alone(daemon: Daemon, moto: S3Server) -> None:
@@ -94,7 +95,7 @@ async def test_a_key_too_long_with_its_prefix_fails_alone(daemon: Daemon, moto: 
         task = await ended(client, (await client.create(request(node(moto, source), to))).id)
     assert (task.status, task.error_reason.error_code) == (FAILED, "TRF.0060")
     assert (task.successful_num, task.failed_num) == (1, 1)
-    assert await moto.get_all(destination) == {"p/short": b"2"}
+    assert await migrated(moto, destination) == {"p/short": b"2"}
 
 
 MODES = {
@@ -122,7 +123,7 @@ async def test_every_overwrite_mode(daemon: Daemon, seaweed: S3Server) -> None:
             task = await ended(client, (await client.create(wanted)).id)
             assert (task.status, task.skipped_num) == (SUCCEEDED, len(skipped)), task
             assert task.real_size == sum(len(data) for key, data in here.items() if key not in skipped)
-            result = await seaweed.get_all(destination)
+            result = await migrated(seaweed, destination)
             assert result == {key: there[key] if key in skipped else data for key, data in here.items()}
 
 
@@ -149,7 +150,7 @@ async def test_folders_names_prefixes_save_prefix_and_metadata(daemon: Daemon, s
             enable_metadata_migration=True,
         )
         assert (await ended(client, (await client.create(wanted)).id)).successful_num == 3
-        assert set(await seaweed.get_all(destination)) == {"in/f/a", "in/f/deep/b", "in/single"}
+        assert set(await migrated(seaweed, destination)) == {"in/f/a", "in/f/deep/b", "in/single"}
         head = await seaweed.head(destination, "in/single")
         assert (head["ContentType"], head["CacheControl"], head["Metadata"]) == (
             "text/x-test", "max-age=5", {"colour": "blue"},
@@ -157,7 +158,7 @@ async def test_folders_names_prefixes_save_prefix_and_metadata(daemon: Daemon, s
         plain = await seaweed.make_bucket()
         wanted = request(node(seaweed, source), node(seaweed, plain), ["f"])
         assert (await ended(client, (await client.create(wanted)).id)).successful_num == 3
-        assert set(await seaweed.get_all(plain)) == {"f/a", "f/deep/b", "f-not"}
+        assert set(await migrated(seaweed, plain)) == {"f/a", "f/deep/b", "f-not"}
         head = await seaweed.head(plain, "f/a")
         assert (head["ContentType"], head["Metadata"]) == ("text/x-test", {})
 
@@ -171,7 +172,7 @@ async def test_objects_older_than_migrate_since_are_skipped(daemon: Daemon, seaw
         wanted = request(node(seaweed, source), node(seaweed, destination), migrate_since=since)
         task = await ended(client, (await client.create(wanted)).id)
     assert (task.status, task.skipped_num, task.migrate_since) == (SUCCEEDED, 1, since * 1000)
-    assert await seaweed.get_all(destination) == {}
+    assert await migrated(seaweed, destination) == {}
 
 
 async def test_missing_names_fail_and_are_retried_alone(daemon: Daemon, seaweed: S3Server) -> None:
@@ -198,7 +199,7 @@ async def test_missing_names_fail_and_are_retried_alone(daemon: Daemon, seaweed:
         with pytest.raises(CallError) as caught:
             await client.start(keys_again(seaweed, task_id))
         assert caught.value.code == "OMS.0070"
-    assert await seaweed.get_all(destination) == {"there": b"1", "late": b"22", "never": b"333"}
+    assert await migrated(seaweed, destination) == {"there": b"1", "late": b"22", "never": b"333"}
 
 
 async def test_an_empty_source_ends_as_documented(daemon: Daemon, seaweed: S3Server) -> None:

@@ -21,6 +21,7 @@ from tests.e2e.harness import (
     Daemon,
     ended,
     keys_again,
+    migrated,
     node,
     request,
     wait_for,
@@ -63,7 +64,7 @@ async def test_pause_and_start_again_goes_on_where_it_was(daemon: Daemon, seawee
         with pytest.raises(CallError) as caught:
             await client.get(task_id)
         assert caught.value.code == "OMS.0054"
-    assert await seaweed.get_all(destination) == objects
+    assert await migrated(seaweed, destination) == objects
     assert not await seaweed.open_uploads(destination)
 
 
@@ -97,7 +98,7 @@ async def test_killed_workers_and_daemons_lose_and_double_nothing(daemon: Daemon
     assert (task.status, task.total_num) == (SUCCEEDED, len(objects)), task
     assert (task.successful_num, task.skipped_num) == (len(objects), 0), task
     assert task.real_size == task.total_size == sum(map(len, objects.values())), task
-    assert await seaweed.get_all(destination) == objects
+    assert await migrated(seaweed, destination) == objects
     assert not await seaweed.open_uploads(destination)
 
 
@@ -122,7 +123,7 @@ async def test_a_signal_drains_and_the_task_goes_on_after_the_restart(
         await client.limit(task_id, [])
         task = await ended(client, task_id)
     assert (task.status, task.successful_num, task.skipped_num) == (SUCCEEDED, len(objects), 0), task
-    assert await seaweed.get_all(destination) == objects
+    assert await migrated(seaweed, destination) == objects
 
 
 async def test_a_second_signal_cuts(daemon: Daemon, seaweed: S3Server) -> None:

@@ -129,6 +129,22 @@ def make_run(
     throttle: Throttle | None = None,
 ) -> ShardRun:
     """A run ready to go."""
+    context = make_context(
+        source, destination, report, task=task, settings=settings, redo_since_s=redo_since_s
+    )
+    return ShardRun(LEASE, shard or range_shard(), context, stale_uploads, report.take)
+
+
+def make_context(
+    source: ObjectStore,
+    destination: ObjectStore,
+    report: Report,
+    *,
+    task: TaskSpec | None = None,
+    settings: EngineSettings = SETTINGS,
+    redo_since_s: float | None = None,
+) -> ShardContext:
+    """What a run of a shard is given; nothing waits between attempts."""
 
     async def opened(upload: OpenUpload) -> None:
         await report.take(UploadOpened(LEASE, upload))
@@ -136,7 +152,7 @@ def make_run(
     async def closed(upload: OpenUpload) -> None:
         await report.take(UploadClosed(LEASE, upload))
 
-    context = ShardContext(
+    return ShardContext(
         source=source,
         destination=destination,
         spec=task or spec(),
@@ -150,4 +166,3 @@ def make_run(
         random01=lambda: 0.5,
         sleep=no_sleep,
     )
-    return ShardRun(LEASE, shard or range_shard(), context, stale_uploads, report.take)

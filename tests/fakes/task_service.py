@@ -39,7 +39,6 @@ def view_of(task: Task, counters: Counters | None = None) -> TaskView:
         speed_bytes_per_s=1_000_000 if task.state is TaskState.MIGRATING else 0,
         total_ms=1000,
         left_ms=0,
-        failed_recorded=task.spec.record_failed_objects,
     )
 
 

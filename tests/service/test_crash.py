@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from omsd.domain.errors import RequestError
 from omsd.domain.model import Counters, OpenUpload, TaskState
+from omsd.domain.object_lists import HEADER
 from omsd.service import requests
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
@@ -73,7 +75,7 @@ async def finish(control: Control) -> int:
 
 # The story makes fewer commits than this; a death that does not come tests nothing but costs little.
 @pytest.mark.parametrize("durable", [False, True], ids=["lost", "durable"])
-@pytest.mark.parametrize("die_at", range(1, 14))
+@pytest.mark.parametrize("die_at", range(1, 17))
 async def test_counters_are_exact_after_a_death_at_any_commit(
     tmp_path: Path, die_at: int, durable: bool
 ) -> None:
@@ -96,10 +98,25 @@ async def test_counters_are_exact_after_a_death_at_any_commit(
         assert await control.store.failure_tally(task_id) == {
             "TRF.0152": (2, view.task.error_message.split("first: ")[1].split(";")[0])
         }
+        assert lines_of(world) == {
+            "success": sorted(set(world.sizes) - set(world.broken) - world.skipped),
+            "skip": sorted(world.skipped),
+            "failed": sorted(world.broken),
+        }
         assert (await control.service.list(PROJECT, requests.ListTasks())).count == 1
         # Written twice at most: what was under way when it died.
         assert set(world.written) == set(world.sizes) - set(world.broken) - world.skipped
         assert max(world.written.values()) <= 2
+
+
+def lines_of(world: World) -> dict[str, list[str]]:
+    """The keys in each object list, as often as they are there."""
+    found: dict[str, list[str]] = {}
+    for key, text in world.lists.items():
+        kind = key.split("/")[1].removesuffix("_object_lists")
+        assert text.startswith(HEADER)
+        found[kind] = sorted(unquote(line.split("\t")[0]) for line in text.splitlines()[1:])
+    return found
 
 
 def _leaves(group: BaseException) -> list[BaseException]:
@@ -119,7 +136,7 @@ def _is_the_death(error: BaseException) -> bool:
 async def test_the_story_makes_as_many_commits_as_are_tested(tmp_path: Path) -> None:
     async with control_process(tmp_path, mixed_world()) as control:
         await story(control)
-        assert SURE_COMMITS <= control.store.commits_num < 14
+        assert SURE_COMMITS <= control.store.commits_num < 17
 
 
 async def test_a_running_task_goes_on_by_itself_after_a_restart(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ async def test_failed_objects_fail_the_task_and_can_be_retried_alone(tmp_path: P
         failed = await control.reach(task_id, TaskState.FAILED)
         assert failed.task.error_code == "TRF.0152"
         assert "2 of 10" in failed.task.error_message
-        assert failed.failed_recorded
+        assert failed.task.lists.failed_key
         assert failed.progress < 1
 
         here.broken = {}
@@ -122,7 +122,7 @@ async def test_without_recording_the_failures_count_but_cannot_be_retried_alone(
         task_id = (await control.service.create(PROJECT, request)).task_id
         await control.run_out(task_id)
         failed = await control.reach(task_id, TaskState.FAILED)
-        assert (failed.task.error_code, failed.failed_recorded) == ("TRF.0152", False)
+        assert (failed.task.error_code, failed.task.lists.failed_key) == ("TRF.0152", "")
         with pytest.raises(RequestError) as refused:
             await control.service.start(PROJECT, task_id, start_request(failed_only=True))
         assert refused.value.code == "OMS.0167"

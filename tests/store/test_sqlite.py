@@ -164,7 +164,10 @@ async def test_shards_keep_keys_checkpoint_and_attempt(store: SqliteTaskStore) -
     keys = Shard(ShardId(5), TaskId(1), 1, ShardKind.KEYS, keys=SPEC.object_keys)
     span = Shard(ShardId(6), TaskId(1), 1, ShardKind.RANGE, prefix="p/", after="p/a", until="p/z")
     await store.commit([InsertTask(new_task()), AddShards((keys,), already_listed=True), AddShards((span,))])
-    assert await store.open_shards(TaskId(1)) == (OpenShard(ShardId(5), True), OpenShard(ShardId(6), False))
+    assert await store.open_shards(TaskId(1)) == (
+        OpenShard(ShardId(5), True, ShardKind.KEYS),
+        OpenShard(ShardId(6), False, ShardKind.RANGE),
+    )
     await store.commit(
         [LeaseShard(ShardId(5), 3), AdvanceShard(ShardId(5), Checkpoint(2)), FinishShard(ShardId(6))]
     )
