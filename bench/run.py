@@ -30,7 +30,6 @@ from bench.tools import (
     run_s5cmd,
     s5cmd_path,
 )
-from bench.tools import RCLONE_PARALLEL, BenchError, rclone_path, run_omsd, run_rclone
 from omsd.demo.compare import LIST_FOLDERS
 from omsd.demo.dataset import open_client
 from omsd.demo.errors import DemoError

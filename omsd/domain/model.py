@@ -320,7 +320,7 @@ class CrcOrigin(IntFlag):
 class Outcome:
     """The final record of one object in one run. key is the source key.
 
-    last_modified_s: of the source, Unix seconds. crc64_*: streamed values, -1 unless the bytes went through us.
+    last_modified_s: of the source, Unix seconds. crc64_*: of the object, -1 if nobody told it.
     crc64_*_from: the CrcOrigins that agree on the value, 0 if there is none.
     reason: why skipped, or the failure's message. error_code: "" unless FAILED.
     """

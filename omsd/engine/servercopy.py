@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from omsd.domain.errors import Side, StoreError, StoreErrorKind
-from omsd.domain.model import Verdict
 from omsd.engine.context import AT_COPY, AT_DESTINATION, AT_SOURCE, GaveUpError, ShardContext
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.multipart import MultipartCopy
@@ -21,7 +20,7 @@ from omsd.ports.objectstore import (
     PutReceipt,
 )
 
-Prove = Callable[[str, int, Checksums, PutReceipt, ObjectHead], Awaitable[Verdict]]
+Prove = Callable[[str, int, Checksums, PutReceipt, ObjectHead], Awaitable[Checksums]]
 
 # Tried again by whoever copies the object, as when it is streamed: they say nothing about copying.
 _PASSING_KINDS = frozenset({StoreErrorKind.THROTTLED, StoreErrorKind.UNAVAILABLE, StoreErrorKind.NETWORK})
@@ -40,8 +39,8 @@ class ServerCopier:
         self._prove = prove
         self._options_of = options_of
 
-    async def copy(self, listed: ListedObject, target_key: str) -> tuple[ObjectHead, Verdict] | None:
-        """The source's head and the check's result, None if the object must be streamed.
+    async def copy(self, listed: ListedObject, target_key: str) -> tuple[ObjectHead, Checksums] | None:
+        """The source's head and what the destination says it has, None if the object must be streamed.
 
         Raises StoreError or GaveUpError for what may be tried again, and PRECONDITION if the source is another object by now.
         """
@@ -75,7 +74,7 @@ class ServerCopier:
 
     async def _try(
         self, copying: ServerCopying, listed: ListedObject, target_key: str, *, probes: bool = False
-    ) -> tuple[ObjectHead, Verdict] | None:
+    ) -> tuple[ObjectHead, Checksums] | None:
         attempt = 0
         while True:
             try:
@@ -109,7 +108,7 @@ class ServerCopier:
                     "with its keys the source bucket holds another object of that name",
                 )
 
-    async def _copied(self, listed: ListedObject, target_key: str) -> tuple[ObjectHead, Verdict]:
+    async def _copied(self, listed: ListedObject, target_key: str) -> tuple[ObjectHead, Checksums]:
         ctx = self._ctx
         with AT_SOURCE:
             head = await ctx.source.head(listed.key)

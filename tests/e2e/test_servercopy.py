@@ -7,7 +7,7 @@ import random
 import pytest
 
 from omsd.pb.v1 import types_pb2
-from tests.e2e.harness import SUCCEEDED, Daemon, ended, node, request
+from tests.e2e.harness import SUCCEEDED, Daemon, ended, migrated, node, request
 from tests.e2e.test_main_job import ZOO
 from tests.fakes.fault_proxy import Fault, FaultProxy, Kind, Seen, s3_error
 from tests.servers import S3Server
@@ -65,7 +65,7 @@ async def test_the_server_copies_and_no_body_passes_through_us(
         assert not bodies_that_came(proxy.seen)
         assert proxy.count("PUT", "partNumber=") == 3
         assert proxy.count("PUT") == len(objects) - 1 + 3  # a copy each, and nothing else
-    assert await seaweed.get_all(destination) == objects
+    assert await migrated(seaweed, destination) == objects
     for key in ("whole", "parts", "empty"):
         head = await seaweed.head(destination, key)
         assert head["ContentType"] == "text/x-test"
@@ -86,7 +86,7 @@ async def test_every_key_is_copied_as_it_is(copying: Daemon, moto: S3Server) -> 
             task = await ended(client, (await client.create(wanted)).id)
         assert (task.status, task.successful_num) == (SUCCEEDED, len(ZOO)), task
         assert not bodies_that_came(proxy.seen)
-    assert await moto.get_all(destination) == objects
+    assert await migrated(moto, destination) == objects
     assert "server_side_copy_refused" not in copying.log()
 
 
@@ -115,7 +115,7 @@ async def test_what_the_server_refuses_to_copy_is_streamed(
         assert (task.status, task.successful_num) == (SUCCEEDED, len(objects)), task
         assert fault.met == fault.times
         assert len(bodies_that_came(proxy.seen)) >= len(objects)
-    assert await seaweed.get_all(destination) == objects
+    assert await migrated(seaweed, destination) == objects
     assert [event["event"] for event in copying.events()].count("server_side_copy_refused") == 1
 
 
@@ -138,5 +138,5 @@ async def test_copies_are_true_in_spite_of_faults(copying: Daemon, seaweed: S3Se
         assert (task.status, task.successful_num) == (SUCCEEDED, len(objects)), task
         assert all(fault.met for fault in faults), faults
         assert not bodies_that_came(proxy.seen)
-    assert await seaweed.get_all(destination) == objects
+    assert await migrated(seaweed, destination) == objects
     assert not await seaweed.open_uploads(destination)

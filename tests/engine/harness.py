@@ -130,7 +130,14 @@ def make_run(
 ) -> ShardRun:
     """A run ready to go."""
     context = make_context(
-        source, destination, report, task=task, settings=settings, redo_since_s=redo_since_s
+        source,
+        destination,
+        report,
+        task=task,
+        settings=settings,
+        redo_since_s=redo_since_s,
+        server_copying=server_copying,
+        throttle=throttle,
     )
     return ShardRun(LEASE, shard or range_shard(), context, stale_uploads, report.take)
 
@@ -143,6 +150,8 @@ def make_context(
     task: TaskSpec | None = None,
     settings: EngineSettings = SETTINGS,
     redo_since_s: float | None = None,
+    server_copying: ServerCopying | None = None,
+    throttle: Throttle | None = None,
 ) -> ShardContext:
     """What a run of a shard is given; nothing waits between attempts."""
 
