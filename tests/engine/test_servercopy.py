@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import OutcomeKind, OverwriteMode, TaskSpec, Verdict
+from omsd.domain.model import CrcOrigin, OutcomeKind, OverwriteMode, TaskSpec, Verdict
 from omsd.drivers.memory import MemoryService, MemoryStore
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.shard import ShardRun
@@ -58,7 +58,8 @@ async def test_every_size_and_key_is_copied_without_reading_it() -> None:
     assert pair.at_destination.calls["copy_part"] > 0
     assert pair.report.counters.successful_num == len(pair.source.objects)
     assert all(outcome.check is Verdict.MATCH for outcome in pair.report.outcomes)
-    assert {(outcome.crc64_xz, outcome.crc64_nvme) for outcome in pair.report.outcomes} == {(-1, -1)}
+    told = {outcome.crc64_nvme_from for outcome in pair.report.outcomes}
+    assert told == {CrcOrigin.SOURCE | CrcOrigin.DESTINATION}, "nobody computed it of the bytes"
     assert not pair.refused
 
 
