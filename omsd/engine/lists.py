@@ -69,6 +69,9 @@ class ListsRun:
         """Begin no more lists; the one under way is finished."""
         self._stopped = True
 
+    def split(self) -> None:
+        """One worker stores the lists, in order: there is nothing to give away."""
+
     def cut(self) -> None:
         """Drop the list under way."""
         self._stopped = self._cut = True

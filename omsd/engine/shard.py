@@ -16,8 +16,8 @@ from omsd.engine.copy import Candidate, ObjectCopier, record_of
 from omsd.engine.halver import Halver
 from omsd.engine.lister import PAGES_AHEAD, Pages, TargetCursor, list_into
 from omsd.engine.report import ShardAccount
-from omsd.engine.stretch import Stretch
 from omsd.engine.stale import abort_stale
+from omsd.engine.stretch import Stretch
 from omsd.ports.objectstore import ListedObject
 
 Emit = Callable[[ShardEvent], Awaitable[None]]

@@ -6,7 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from omsd.domain.errors import Failure
-from omsd.domain.model import Checkpoint, LeaseId, ListPart, Outcome, OutcomeKind, Shard, ShardId, Task, TaskId
+from omsd.domain.model import (
+    Checkpoint,
+    LeaseId,
+    ListPart,
+    Outcome,
+    OutcomeKind,
+    Shard,
+    ShardId,
+    Task,
+    TaskId,
+)
 from omsd.ports.taskstore import Change, UpdateTask
 from omsd.service.calls import Call
 

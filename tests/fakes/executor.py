@@ -176,6 +176,7 @@ class FakeExecutor:
         run = self.running[lease_id]
         run.left = [key for key in run.left if key <= boundaries[0]]
         await self.sink.emit(ShardSplit(lease_id, boundaries))
+
     async def serve_reports(self) -> None:
         """Object lists are stored as soon as they are asked for."""
         while True:
