@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import NewType
 
+from omsd.domain.caveats import Caveat
+
 TaskId = NewType("TaskId", int)
 GroupId = NewType("GroupId", str)
 ShardId = NewType("ShardId", int)
@@ -93,13 +95,17 @@ class TaskCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A bucket at an endpoint. endpoint_url "" means: the catalogue's or the configuration's endpoint of the region."""
+    """A bucket at an endpoint. endpoint_url "" means: the catalogue's or the configuration's endpoint of the region.
+
+    requester_pays: whoever opens it agrees to pay for its requests and traffic.
+    """
 
     cloud_type: CloudType
     region: str
     bucket: str
     endpoint_url: str = ""
     app_id: str = ""
+    requester_pays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,8 @@ class TaskSpec:
     migrate_since_s: int = 0
     migrate_metadata: bool = False
     record_failed_objects: bool = True
+    encrypt_kms: bool = False
+    restore_archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +186,7 @@ class Task:
     run: number of the current full run, from 1; a full restart begins the next. started_ms: start of the current run.
     active_ms: time spent Migrating in this run before active_since_ms; active_since_ms: when it last became Migrating, 0 if it is not.
     request_id "" = none given. error_* "" unless FAILED. listing_over: the totals are final.
+    caveats: how many successful objects of this run each one holds for.
     """
 
     task_id: TaskId
@@ -200,6 +209,7 @@ class Task:
     error_code: str = ""
     error_message: str = ""
     counters: Counters = Counters()
+    caveats: tuple[tuple[Caveat, int], ...] = ()
 
 
 class ShardKind(StrEnum):
@@ -223,6 +233,7 @@ class Shard:
     """A slice of a task, safe to run twice.
 
     KEYS: `keys`, in the order given. RANGE: source keys with `prefix`, greater than `after`, up to and including `until` ("" = no end).
+    restore_since_s: KEYS of archived objects whose restore was first asked for then, Unix seconds; 0 = no such shard.
     attempt: 1 for the first lease of this shard; above 1 an earlier lease may have written objects that were never reported.
     fingerprint: xxh3 of the content, checked when it is loaded.
     """
@@ -238,6 +249,7 @@ class Shard:
     checkpoint: Checkpoint = Checkpoint()
     attempt: int = 0
     fingerprint: str = ""
+    restore_since_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +279,7 @@ class Outcome:
     """The final record of one object in one run. key is the source key.
 
     last_modified_s: of the source, Unix seconds. crc64_*: streamed values, -1 unless the bytes went through us.
-    reason: why skipped, or the failure's message. error_code: "" unless FAILED.
+    reason: why skipped, or the failure's message. error_code: "" unless FAILED. caveats: what was not taken along.
     """
 
     key: str
@@ -279,6 +291,7 @@ class Outcome:
     crc64_nvme: int = -1
     error_code: str = ""
     reason: str = ""
+    caveats: tuple[Caveat, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from omsd.domain.errors import OmsdError
 from omsd.domain.model import ShardKind, TaskSpec, TaskType
@@ -24,11 +24,15 @@ class PartSpan:
 
 @dataclass(frozen=True, slots=True)
 class ShardDraft:
-    """A shard to be: RANGE with a prefix ("" = every key), or KEYS with keys in the order given."""
+    """A shard to be: RANGE with a prefix ("" = every key), or KEYS with keys in the order given.
+
+    restore_since_s: as in Shard.
+    """
 
     kind: ShardKind
     prefix: str = ""
     keys: tuple[str, ...] = ()
+    restore_since_s: float = 0.0
 
 
 def plan_part_bytes(
@@ -99,6 +103,11 @@ def plan_retry(keys: Iterable[str]) -> tuple[ShardDraft, ...]:
         ShardDraft(ShardKind.KEYS, keys=unique[start : start + KEYS_PER_SHARD])
         for start in range(0, len(unique), KEYS_PER_SHARD)
     )
+
+
+def plan_restored(keys: Sequence[str], restore_since_s: float) -> tuple[ShardDraft, ...]:
+    """The shards in which archived objects are asked after."""
+    return tuple(replace(draft, restore_since_s=restore_since_s) for draft in plan_retry(keys))
 
 
 def _ranges(prefixes: tuple[str, ...]) -> tuple[ShardDraft, ...]:

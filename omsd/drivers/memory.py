@@ -13,7 +13,7 @@ import xxhash
 from awscrt import checksums as awscrt_checksums
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload
+from omsd.domain.model import OpenUpload, StoragePolicy
 from omsd.ports.objectstore import (
     Abilities,
     BucketAddress,
@@ -29,6 +29,7 @@ from omsd.ports.objectstore import (
     PutOptions,
     PutReceipt,
     Reading,
+    RestoreState,
 )
 
 MEMORY_ABILITIES = Abilities(
@@ -44,13 +45,18 @@ _CHUNK_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it is kept: all its bytes, and the checksums the store computed itself."""
+    """An object as it is kept: all its bytes, and the checksums the store computed itself.
+
+    archived: it cannot be read until restored is DONE.
+    """
 
     body: bytes
     etag: str
     last_modified_s: float
     options: PutOptions
     checksums: Checksums
+    archived: bool = False
+    restored: RestoreState = RestoreState.NONE
 
 
 @dataclass(slots=True)
@@ -107,6 +113,18 @@ class MemoryStore:
         """From now on every call raises NO_SUCH_BUCKET."""
         self._bucket_is_there = False
 
+    def archive(self, key: str, storage_class: str = "GLACIER") -> None:
+        """The object is of an archive class now: unreadable until it is restored."""
+        stored = self._stored(key)
+        options = replace(stored.options, storage_class=storage_class)
+        self._objects[key] = replace(stored, options=options, archived=True, restored=RestoreState.NONE)
+
+    def finish_restores(self) -> None:
+        """Every restore that was asked for is done."""
+        for key, stored in self._objects.items():
+            if stored.restored is RestoreState.ONGOING:
+                self._objects[key] = replace(stored, restored=RestoreState.DONE)
+
     async def check(self) -> None:
         """The bucket is there."""
         await self._enter()
@@ -154,6 +172,13 @@ class MemoryStore:
         """Open the body; it stays what it was even if the object is replaced meanwhile."""
         await self._enter()
         stored = self._stored(key)
+        if stored.archived and stored.restored is not RestoreState.DONE:
+            raise StoreError(
+                StoreErrorKind.ARCHIVED,
+                f"{key}: is archived",
+                status=403,
+                provider_code="InvalidObjectState",
+            )
         if if_match and self.abilities.reads_if_match and if_match != stored.etag:
             raise StoreError(
                 StoreErrorKind.PRECONDITION, f"{key}: the object has another ETag now", status=412
@@ -179,7 +204,7 @@ class MemoryStore:
         computed = _checksums_of(data)
         sent = self._verified(options.checksums, computed)
         self._store(key, StoredObject(data, xxhash.xxh3_128_hexdigest(data), self._now(), options, computed))
-        return PutReceipt(self._objects[key].etag, sent)
+        return PutReceipt(self._objects[key].etag, sent, self._encrypts(options))
 
     async def copy_from(self, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
         """The object exists with the source's bytes and these options."""
@@ -268,7 +293,7 @@ class MemoryStore:
         etag = f"{xxhash.xxh3_128_hexdigest(data)}-{len(numbers)}"
         self._store(key, StoredObject(data, etag, self._now(), upload.options, computed))
         del self._uploads[upload_id]
-        return PutReceipt(etag, sent)
+        return PutReceipt(etag, sent, self._encrypts(upload.options))
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         """The upload and its parts are gone."""
@@ -284,6 +309,20 @@ class MemoryStore:
         """Every open upload under the prefix."""
         await self._enter()
         return [OpenUpload(u.key, id_) for id_, u in self._uploads.items() if u.key.startswith(prefix)]
+
+    async def tags(self, key: str) -> Mapping[str, str]:
+        """The object's tags."""
+        await self._enter()
+        return self._stored(key).options.tags
+
+    async def restore(self, key: str, *, days: int) -> None:
+        """Under way until finish_restores()."""
+        await self._enter()
+        stored = self._stored(key)
+        if not stored.archived:
+            raise StoreError(StoreErrorKind.INVALID, f"{key}: is not archived", status=403)
+        if stored.restored is RestoreState.NONE:
+            self._objects[key] = replace(stored, restored=RestoreState.ONGOING)
 
     async def delete(self, key: str) -> None:
         """The object is gone."""
@@ -354,9 +393,7 @@ class MemoryStore:
     def _listed(self, key: str) -> ListedObject:
         stored = self._objects[key]
         modified_s = int(stored.last_modified_s * 1000) / 1000
-        return ListedObject(
-            key, len(stored.body), modified_s, stored.etag, stored.options.storage_class or "STANDARD"
-        )
+        return ListedObject(key, len(stored.body), modified_s, stored.etag, self._class_of(stored.options))
 
     def _head_of(self, key: str, stored: StoredObject) -> ObjectHead:
         options = stored.options
@@ -369,8 +406,18 @@ class MemoryStore:
             headers=options.headers,
             user_metadata=options.user_metadata,
             checksums=self._published(stored.checksums),
-            storage_class=options.storage_class or "STANDARD",
+            storage_class=self._class_of(options),
+            tag_count=len(options.tags),
+            encrypted_kms=self._encrypts(options),
+            restore=stored.restored,
         )
+
+    @staticmethod
+    def _class_of(options: PutOptions) -> str:
+        return options.storage_class or (options.storage_policy or StoragePolicy.STANDARD).value
+
+    def _encrypts(self, options: PutOptions) -> bool:
+        return options.encrypt_kms and self.abilities.encrypts_kms
 
     def _published(self, computed: Checksums) -> Checksums:
         return self._of_known_kinds(computed) if self._publishes else Checksums()

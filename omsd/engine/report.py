@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from omsd.domain.model import Checkpoint, Counters, LiveProgress, Outcome, OutcomeKind, ShardKind
+from omsd.engine.restore import Deferred
 from omsd.engine.stream import Meter
 
 
@@ -32,8 +34,9 @@ class ShardAccount:
         self._window_objects = window_objects
         self._next_position = start.position
         self._head = start.position
-        self._open: dict[int, Outcome] = {}
-        self._ready: list[Outcome] = []
+        self._open: dict[int, Outcome | Deferred] = {}
+        self._ready: list[Outcome | Deferred] = []
+        self._deferred_num = 0
         self._listed_num = 0
         self._listed_bytes = 0
         self._held = [0, 0, 0]
@@ -45,6 +48,11 @@ class ShardAccount:
     @property
     def ready_num(self) -> int:
         return len(self._ready)
+
+    @property
+    def deferred_num(self) -> int:
+        """Deferred objects that no batch has taken yet."""
+        return self._deferred_num
 
     async def place_room(self) -> None:
         """Return when one more position may be opened."""
@@ -60,12 +68,19 @@ class ShardAccount:
         self._listed_bytes += size_bytes
         return position
 
-    def settle(self, position: int, outcome: Outcome, listed_bytes: int) -> None:
-        """That object is final. listed_bytes: as given when its position was opened; the object may have changed since."""
-        slot = _slot(outcome)
-        self._listed_bytes += outcome.size_bytes - listed_bytes
-        self._held[slot] += 1
-        self._held_bytes[slot] += outcome.size_bytes
+    def settle(self, position: int, outcome: Outcome | Deferred, listed_bytes: int) -> None:
+        """That object is final, or put off. listed_bytes: as given when its position was opened; it may have changed since.
+
+        The size of what is put off counts once it is final.
+        """
+        self._listed_bytes -= listed_bytes
+        if isinstance(outcome, Deferred):
+            self._deferred_num += 1
+        else:
+            slot = _slot(outcome)
+            self._listed_bytes += outcome.size_bytes
+            self._held[slot] += 1
+            self._held_bytes[slot] += outcome.size_bytes
         self._open[position] = outcome
         while (ready := self._open.pop(self._head, None)) is not None:
             self._ready.append(ready)
@@ -73,22 +88,28 @@ class ShardAccount:
         if not self._room.is_set() and self._next_position - self._head < self._window_objects:
             self._room.set()
 
-    def take_batch(self, limit: int) -> tuple[tuple[Outcome, ...], Counters, Checkpoint] | None:
-        """At most `limit` records in order and the checkpoint behind them; None if none is ready."""
+    def take_batch(
+        self, limit: int
+    ) -> tuple[tuple[Outcome, ...], tuple[str, ...], Counters, Checkpoint] | None:
+        """At most `limit` records in order, the deferred keys among them, and the checkpoint behind them; None if none is ready."""
         if not self._ready:
             return None
-        outcomes = self._ready[:limit]
+        taken = self._ready[:limit]
         del self._ready[:limit]
+        outcomes = [entry for entry in taken if isinstance(entry, Outcome)]
+        deferred = tuple(entry.key for entry in taken if isinstance(entry, Deferred))
+        self._deferred_num -= len(deferred)
         counters = count(outcomes)
+        counters = replace(counters, listed_num=len(taken))
         self._listed_num -= counters.listed_num
         self._listed_bytes -= counters.listed_size_bytes
         for outcome in outcomes:
             slot = _slot(outcome)
             self._held[slot] -= 1
             self._held_bytes[slot] -= outcome.size_bytes
-        after = outcomes[-1].key if self._kind is ShardKind.RANGE else ""
-        self._checkpoint = Checkpoint(self._checkpoint.position + len(outcomes), after)
-        return tuple(outcomes), counters, self._checkpoint
+        after = taken[-1].key if self._kind is ShardKind.RANGE else ""
+        self._checkpoint = Checkpoint(self._checkpoint.position + len(taken), after)
+        return tuple(outcomes), deferred, counters, self._checkpoint
 
     @property
     def all_final(self) -> bool:

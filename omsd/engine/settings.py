@@ -17,7 +17,7 @@ class EngineSettings:
     buffer_budget_bytes: for objects read whole, per worker. max_requests_per_endpoint: cap of the adaptive limit.
     batch_objects, report_interval_s: a batch goes out at whichever comes first. window_objects: how far listing may run ahead of the
     oldest unfinished object. busy_attempts: instead of max_attempts while a service says that it is busy: some minutes with the
-    delays below.
+    delays below. restore_deadline_s: how long an archived object may take to be restored. restore_poll_s: how soon it is asked after.
     """
 
     whole_max_bytes: int = 1 * MIB
@@ -37,3 +37,5 @@ class EngineSettings:
     retry_base_s: float = 0.2
     retry_cap_s: float = 20.0
     cleanup_deadline_s: float = 20.0
+    restore_deadline_s: float = 48 * 3600.0
+    restore_poll_s: float = 300.0

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+import structlog
+
+from omsd.domain.caveats import CAVEAT_TEXTS
 from omsd.domain.errors import Failure
 from omsd.domain.events import (
     ShardBatch,
@@ -19,6 +23,7 @@ from omsd.domain.events import (
     WorkerLost,
 )
 from omsd.domain.model import LeaseId, Outcome, OutcomeKind, TaskState
+from omsd.domain.plan import plan_restored
 from omsd.domain.task_machine import AllShardsDone, Decisive, Drained, end_verdict
 from omsd.ports.taskstore import (
     AddFailed,
@@ -33,6 +38,8 @@ from omsd.scheduler.scheduler import Scheduler
 from omsd.service.hot import HotState, HotTask, Lease, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import Mover
+
+_log = structlog.get_logger(__name__)
 
 # A shard that fails this often in a row, without one object done in between, fails its task.
 MAX_FAILURES = 5
@@ -81,7 +88,7 @@ class Accounts:
         lease, hot = self._current(batch.lease_id)
         if lease is None or hot is None:
             return
-        if batch.outcomes and batch.checkpoint == lease.checkpoint:
+        if (batch.outcomes or batch.deferred) and batch.checkpoint == lease.checkpoint:
             return  # came a second time: new objects always move the checkpoint
         lease.checkpoint = batch.checkpoint
         shard = hot.open_shards[lease.shard_id]
@@ -93,6 +100,9 @@ class Accounts:
         self._mover.count_active(hot)
         stage.changes.append(AdvanceShard(lease.shard_id, batch.checkpoint))
         self._record_failures(hot, batch.outcomes, stage)
+        self._count_caveats(hot, batch.outcomes, stage)
+        if batch.deferred:
+            self._defer(hot, batch, stage)
         stage.touch(hot)
         stage.after.append(partial(self._board.settle, batch.lease_id, batch.counters))
 
@@ -109,6 +119,33 @@ class Accounts:
                 for outcome in failed
             )
             stage.changes.append(AddFailed(task.task_id, task.run, rows))
+
+    def _defer(self, hot: HotTask, batch: ShardBatch, stage: Stage) -> None:
+        """Objects whose restore is under way become shards that rest: listed, not final."""
+        drafts = plan_restored(batch.deferred, batch.restore_since_s)
+        shard_ids = self._mover.add_shards(hot, drafts, stage, already_listed=True)
+        if hot.task.state is TaskState.MIGRATING:
+            later = partial(self._scheduler.add_shards, hot.task.task_id, shard_ids, rest_s=batch.rest_s)
+            stage.after.append(later)
+
+    def _count_caveats(self, hot: HotTask, outcomes: Sequence[Outcome], stage: Stage) -> None:
+        """The first object of a run with a caveat is worth a line in the log; the others only count."""
+        found = Counter(caveat for outcome in outcomes for caveat in outcome.caveats)
+        if not found:
+            return
+        known = dict(hot.task.caveats)
+        for caveat in found:
+            if caveat not in known:
+                stage.after.append(
+                    partial(
+                        _log.warning,
+                        "objects_migrated_with_caveat",
+                        task_id=hot.task.task_id,
+                        caveat=caveat.value,
+                        meaning=CAVEAT_TEXTS[caveat],
+                    )
+                )
+        hot.task = replace(hot.task, caveats=tuple(sorted((Counter(known) + found).items())))
 
     def _done(self, lease_id: LeaseId, stage: Stage) -> None:
         lease, hot = self._end(lease_id, stage)

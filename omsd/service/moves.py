@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from omsd.domain.model import Counters, Shard, TaskCredentials, TaskWork
+from omsd.domain.model import Counters, Shard, ShardId, TaskCredentials, TaskWork
 from omsd.domain.plan import ShardDraft
 from omsd.domain.task_machine import (
     Act,
@@ -83,8 +83,8 @@ class Mover:
 
     def add_shards(
         self, hot: HotTask, drafts: Sequence[ShardDraft], stage: Stage, *, already_listed: bool = False
-    ) -> None:
-        """The drafts are open shards of the task's run."""
+    ) -> tuple[ShardId, ...]:
+        """The drafts are open shards of the task's run, with these ids."""
         shards = tuple(
             Shard(
                 shard_id=self._state.next_shard_id(),
@@ -93,6 +93,7 @@ class Mover:
                 kind=draft.kind,
                 prefix=draft.prefix,
                 keys=draft.keys,
+                restore_since_s=draft.restore_since_s,
             )
             for draft in drafts
         )
@@ -100,6 +101,7 @@ class Mover:
             stage.changes.append(AddShards(shards, already_listed))
         for shard in shards:
             hot.open_shards[shard.shard_id] = HotShard(already_listed)
+        return tuple(shard.shard_id for shard in shards)
 
     def _carry_out(self, hot: HotTask, effect: Effect, stage: Stage, supplies: Supplies) -> None:
         task_id = hot.task.task_id

@@ -6,9 +6,11 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from typing import Any
 
 import xxhash
 
+from omsd.domain.caveats import Caveat
 from omsd.domain.model import (
     BandwidthWindow,
     Checkpoint,
@@ -63,6 +65,7 @@ def task_to_row(task: Task) -> Row:
         "windows": json.dumps([[w.start_minute, w.end_minute, w.limit_bytes_per_s] for w in task.windows]),
         "listing_over": int(task.listing_over),
         "planned": int(task.planned),
+        "caveats": json.dumps(dict(task.caveats)),
     }
 
 
@@ -78,6 +81,7 @@ def task_from_row(row: sqlite3.Row) -> Task:
             listing_over=bool(row["listing_over"]),
             planned=bool(row["planned"]),
             counters=Counters(*(row[name] for name in _COUNTER_NAMES)),
+            caveats=tuple((Caveat(name), num) for name, num in json.loads(row["caveats"]).items()),
             **{name: row[name] for name in _PLAIN_TASK_NAMES},
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -96,7 +100,7 @@ def _spec_from_json(text: str) -> TaskSpec:
     return TaskSpec(**raw)
 
 
-def _location(raw: dict[str, str]) -> Location:
+def _location(raw: dict[str, Any]) -> Location:
     return Location(CloudType(raw.pop("cloud_type")), **raw)
 
 
@@ -114,6 +118,7 @@ def shard_to_row(shard: Shard) -> Row:
         "keys": keys,
         "fingerprint": _content_fingerprint(shard, keys),
         "attempt": shard.attempt,
+        "restore_since_s": shard.restore_since_s,
         **checkpoint_to_row(shard.shard_id, shard.checkpoint),
     }
 
@@ -144,6 +149,7 @@ def shard_from_row(row: sqlite3.Row) -> Shard:
             checkpoint=Checkpoint(row["position"], row["checkpoint_after"]),
             attempt=row["attempt"],
             fingerprint=row["fingerprint"],
+            restore_since_s=row["restore_since_s"],
         )
     except (ValueError, TypeError) as error:
         raise CorruptRowError(_damaged(row, "content"), code="TRF.0001") from error
@@ -172,6 +178,7 @@ def _content_fingerprint(shard: Shard, keys: str) -> str:
         shard.after,
         shard.until,
         keys,
+        shard.restore_since_s,
     )
 
 

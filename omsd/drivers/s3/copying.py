@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from omsd.domain.errors import StoreErrorKind
+from omsd.domain.errors import StoreError, StoreErrorKind
+from omsd.domain.model import StoragePolicy
 from omsd.drivers.s3 import errors
 from omsd.drivers.s3.answers import checksums_of, nvme_from_text, option_headers, xz_from_text
 from omsd.drivers.s3.bucket import Bucket, Call
@@ -22,7 +23,10 @@ _STORAGE_CLASS_IF_NONE = "STANDARD"
 async def copy_object(bucket: Bucket, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
     """The object exists; what the service said of it was read whole."""
     profile = bucket.profile
-    storage_class = options.storage_class or profile.default_storage_class or _STORAGE_CLASS_IF_NONE
+    named = options.storage_class or profile.storage_class_of(
+        options.storage_policy or StoragePolicy.STANDARD
+    )
+    storage_class = named or _STORAGE_CLASS_IF_NONE
     headers = option_headers(replace(options, storage_class=storage_class), profile)
     headers += _source_headers(source)
     headers.append(("x-amz-metadata-directive", "REPLACE"))
@@ -31,7 +35,10 @@ async def copy_object(bucket: Bucket, key: str, source: CopySource, options: Put
     if profile.checksums.sent and profile.checksums.nvme_header:
         headers.append(("x-amz-checksum-algorithm", "CRC64NVME"))
     call = Call("CopyObject", "PUT", key, signed=headers)
-    etag, stored = await _copied(bucket, call, "CopyObjectResult")
+    try:
+        etag, stored = await _copied(bucket, call, "CopyObjectResult")
+    except StoreError as error:
+        raise errors.told_of_encryption(error, options) from error
     return PutReceipt(etag, stored)
 
 

@@ -25,7 +25,8 @@ CREATE TABLE tasks (
     failed_num INTEGER NOT NULL,
     successful_size_bytes INTEGER NOT NULL,
     skipped_size_bytes INTEGER NOT NULL,
-    failed_size_bytes INTEGER NOT NULL
+    failed_size_bytes INTEGER NOT NULL,
+    caveats TEXT NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX tasks_by_request ON tasks (project_id, request_id) WHERE request_id <> '';
@@ -52,7 +53,8 @@ CREATE TABLE shards (
     checkpoint_fingerprint TEXT NOT NULL,
     attempt INTEGER NOT NULL,
     already_listed INTEGER NOT NULL,
-    done INTEGER NOT NULL
+    done INTEGER NOT NULL,
+    restore_since_s REAL NOT NULL
 ) STRICT;
 
 CREATE INDEX shards_by_task ON shards (task_id, done, shard_id);
