@@ -13,6 +13,7 @@ import multiprocessing
 import pstats
 import resource
 import tempfile
+from bisect import bisect_right
 from collections.abc import Sequence
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
@@ -71,7 +72,7 @@ _PUT = (
 class _Server(asyncio.Protocol):
     """Answers what a copy asks, as cheaply as Python can. A bucket named dst-* is empty."""
 
-    objects = 0
+    keys: Sequence[str] = ()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -95,16 +96,17 @@ class _Server(asyncio.Protocol):
 
     def listing(self, path: str, query: str) -> bytes:
         asked = parse_qs(query)
-        first = int(asked.get("continuation-token", ["0"])[0])
-        limit = min(int(asked["max-keys"][0]), _PAGE)
-        end = min(first + limit, 0 if path.startswith("/dst") else self.objects)
+        keys = () if path.startswith("/dst") else self.keys
+        first = bisect_right(keys, asked.get("start-after", [""])[0])
+        first = int(asked.get("continuation-token", [str(first)])[0])
+        end = min(first + min(int(asked["max-keys"][0]), _PAGE), len(keys))
         entries = "".join(
-            f"<Contents><Key>folder-0/object-{n:06}</Key><LastModified>2026-11-22T08:00:00.000Z</LastModified>"
+            f"<Contents><Key>{key}</Key><LastModified>2026-11-22T08:00:00.000Z</LastModified>"
             f"<ETag>&#34;0123456789abcdef0123456789abcdef&#34;</ETag><Size>{len(_BODY)}</Size>"
             "<StorageClass>STANDARD</StorageClass></Contents>"
-            for n in range(first, end)
+            for key in keys[first:end]
         )
-        more = not path.startswith("/dst") and end < self.objects
+        more = end < len(keys)
         body = (
             f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated><EncodingType>url</EncodingType>"
             f"<NextContinuationToken>{end}</NextContinuationToken>{entries}</ListBucketResult>"
@@ -114,7 +116,7 @@ class _Server(asyncio.Protocol):
 
 def _serve(pipe: Pipe, objects: int) -> None:
     async def main() -> None:
-        _Server.objects = objects
+        _Server.keys = [f"folder-0/object-{n:06}" for n in range(objects)]
         server = await asyncio.get_running_loop().create_server(_Server, "127.0.0.1", 0)
         pipe.send(server.sockets[0].getsockname()[1])
         await asyncio.sleep(_SERVER_LIFE_S)

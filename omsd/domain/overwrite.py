@@ -70,6 +70,10 @@ _CRC64_SAME = Decision(Action.SKIP, "same CRC64 at the destination")
 _NEED_CRC64 = Decision(Action.NEED_CRC64, "the CRC64 values are not known yet")
 
 
+# Looking a member up in its Enum is a call into Python in 3.11.
+_CRC64, _NO_OVERWRITE, _FULL = OverwriteMode.CRC64, OverwriteMode.NO_OVERWRITE, OverwriteMode.FULL_OVERWRITE
+
+
 def decide(
     source: ObjectFacts,
     target: ObjectFacts | None,
@@ -90,13 +94,13 @@ def decide(
         return _TOO_OLD
     if target is None:
         return _MISSING
-    if mode is OverwriteMode.CRC64:
+    if mode is _CRC64:
         return _by_crc64(source, target, redo_since_s, source_crc64, target_crc64)
     if _was_written_since(source, target, redo_since_s):
         return _DONE
-    if mode is OverwriteMode.NO_OVERWRITE:
+    if mode is _NO_OVERWRITE:
         return _EXISTS
-    if mode is OverwriteMode.FULL_OVERWRITE:
+    if mode is _FULL:
         return _REPLACE
     return _by_size_and_time(source, target)
 

@@ -28,6 +28,7 @@ _MAX_RESTARTS = 4
 
 # As plain numbers: arithmetic of flags costs a microsecond per object.
 _PUBLISHED, _STREAMED, _STORED = map(int, (CrcOrigin.SOURCE, CrcOrigin.STREAM, CrcOrigin.DESTINATION))
+_SUCCEEDED, _MATCH, _SKIP, _DONE = OutcomeKind.SUCCESS, Verdict.MATCH, Action.SKIP, Action.DONE
 
 
 @dataclass(slots=True)
@@ -285,17 +286,17 @@ class ObjectCopier:
 
 def record_of(listed: ListedObject, action: Action, reason: str) -> Outcome | None:
     """The record of an object that is not copied; None if it is to be copied."""
-    if action is Action.SKIP:
+    if action is _SKIP:
         return Outcome(
             listed.key, listed.size_bytes, OutcomeKind.SKIPPED, listed.last_modified_s, reason=reason
         )
-    if action is Action.DONE:
+    if action is _DONE:
         return Outcome(
             listed.key,
             listed.size_bytes,
-            OutcomeKind.SUCCESS,
+            _SUCCEEDED,
             listed.last_modified_s,
-            Verdict.MATCH,
+            _MATCH,
             reason=reason,
         )
     return None
@@ -318,9 +319,9 @@ def _success(
     return Outcome(
         listed.key,
         size_bytes,
-        OutcomeKind.SUCCESS,
+        _SUCCEEDED,
         head.last_modified_s,
-        Verdict.MATCH,
+        _MATCH,
         xz,
         nvme,
         crc64_xz_from=xz_from,

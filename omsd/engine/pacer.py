@@ -1,4 +1,4 @@
-"""Concurrency that finds itself, per endpoint: additive increase, halving when the service says slow down."""
+"""Concurrency that finds itself, per endpoint: doubling until the service first says slow down, then additive increase and halving."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _HALVING_INTERVAL_S = 1.0
 class Pacer:
     """How many requests may be at one endpoint at once.
 
-    Grows by one for each round of successes while the limit is used up, halves on THROTTLED and honours Retry-After.
+    Grows while the limit is used up: to the double with each round of successes until the first refusal, by one after it. Halves on
+    THROTTLED and honours Retry-After.
     """
 
     def __init__(self, cap: int, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -28,6 +29,7 @@ class Pacer:
         self._in_flight = 0
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._halved_at = float("-inf")
+        self._refused = False
         self._closed_until = 0.0
         self._reopening: asyncio.TimerHandle | None = None
         self._retries = RetryBudget()
@@ -61,8 +63,10 @@ class Pacer:
 
     def release(self, count: int = 1, *, succeeded: bool = True) -> None:
         """The requests are over."""
-        if succeeded and self._in_flight >= int(self._limit) and self._limit < self._cap:
-            self._limit = min(self._cap, self._limit + count / self._limit)
+        # Used up: not one more request of this kind would have fitted in.
+        if succeeded and self._limit < self._cap and self._in_flight + count > int(self._limit):
+            step = count / self._limit if self._refused else count
+            self._limit = min(self._cap, self._limit + step)
         self._in_flight -= count
         self._retries = self._retries.after_request()
         if self._waiters:
@@ -80,6 +84,7 @@ class Pacer:
         """Learn from a refusal."""
         if error.kind is not StoreErrorKind.THROTTLED:
             return
+        self._refused = True
         now = self._monotonic()
         if now - self._halved_at >= _HALVING_INTERVAL_S:
             self._halved_at = now

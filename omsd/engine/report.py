@@ -7,6 +7,8 @@ import asyncio
 from omsd.domain.model import Checkpoint, Counters, LiveProgress, Outcome, OutcomeKind, ShardKind
 from omsd.engine.stream import Meter
 
+_SUCCESS, _SKIPPED = OutcomeKind.SUCCESS, OutcomeKind.SKIPPED
+
 
 def count(outcomes: list[Outcome]) -> Counters:
     """The sum over final records; each counts as listed too."""
@@ -96,7 +98,12 @@ class ShardAccount:
         while (ready := self._open.pop(self._head, None)) is not None:
             self._ready.append(ready)
             self._head += 1
-        if not self._room.is_set() and self.has_room:
+        # Not for every place that becomes free: whoever lists runs seldom and far then, which costs less than a wake-up per object.
+        if (
+            not self._room.is_set()
+            and self.has_room
+            and self._next_position - self._head <= self._window_objects * 3 // 4
+        ):
             self._room.set()
 
     def take_batch(self, limit: int) -> tuple[tuple[Outcome, ...], Counters, Checkpoint] | None:
@@ -139,4 +146,5 @@ class ShardAccount:
 
 
 def _slot(outcome: Outcome) -> int:
-    return 0 if outcome.kind is OutcomeKind.SUCCESS else 1 if outcome.kind is OutcomeKind.SKIPPED else 2
+    kind = outcome.kind
+    return 0 if kind is _SUCCESS else 1 if kind is _SKIPPED else 2

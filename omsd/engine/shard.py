@@ -20,6 +20,8 @@ from omsd.engine.stale import abort_stale
 from omsd.engine.stretch import Stretch
 from omsd.ports.objectstore import ListedObject
 
+_COPY, _NEED_CRC64 = Action.COPY, Action.NEED_CRC64
+
 Emit = Callable[[ShardEvent], Awaitable[None]]
 
 
@@ -52,6 +54,9 @@ class ShardRun:
         self._queue: ClosableQueue[Candidate] = ClosableQueue(context.settings.window_objects)
         self._source_pages: Pages = ClosableQueue(PAGES_AHEAD)
         self._target_pages: Pages = ClosableQueue(PAGES_AHEAD)
+        self._needs_no_target = (
+            context.spec.overwrite_mode is OverwriteMode.FULL_OVERWRITE and context.redo_since_s is None
+        )
         self._work_scope = asyncio.timeout(None)
         self._work_entered = False
         self._draining = False
@@ -165,12 +170,7 @@ class ShardRun:
         """Merging needs two listings in one order; else each object is looked up by the copier."""
         return (
             self._ctx.source.abilities.listing_order == self._ctx.destination.abilities.listing_order
-            and not self._needs_no_target()
-        )
-
-    def _needs_no_target(self) -> bool:
-        return (
-            self._ctx.spec.overwrite_mode is OverwriteMode.FULL_OVERWRITE and self._ctx.redo_since_s is None
+            and not self._needs_no_target
         )
 
     async def _feed_keys(self) -> None:
@@ -248,8 +248,8 @@ class ShardRun:
 
     async def _place(self, listed: ListedObject, cursor: TargetCursor | None) -> None:
         spec = self._ctx.spec
-        decided = self._needs_no_target()
-        action, reason = Action.COPY, ""
+        decided = self._needs_no_target
+        action, reason = _COPY, ""
         if cursor is not None or decided:
             target = await cursor.find(map_key(spec.save_prefix, listed.key)) if cursor is not None else None
             decision = decide(
@@ -260,7 +260,7 @@ class ShardRun:
                 redo_since_s=self._ctx.redo_since_s,
             )
             action, reason = decision.action, decision.reason
-            decided = action is not Action.NEED_CRC64
+            decided = action is not _NEED_CRC64
         position = self._account.open_position(listed.size_bytes)
         record = record_of(listed, action, reason)
         if record is not None:

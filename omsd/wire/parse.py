@@ -6,7 +6,7 @@ Heads that are plain in every respect are read without it, see read_plain_head()
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 import httptools
 
@@ -24,13 +24,16 @@ _NAMES: dict[str, str] = {}
 _MAX_NAMES = 1024
 
 
-class Framing(Enum):
-    """How the body of an answer is delimited."""
+class Framing(IntEnum):
+    """How the body of an answer is delimited. Numbers, because hashing another member is a call into Python."""
 
     NONE = auto()
     LENGTH = auto()
     CHUNKED = auto()
     UNTIL_CLOSE = auto()
+
+
+_NO_BODY, _COUNTED = Framing.NONE, Framing.LENGTH
 
 
 def read_plain_head(data: bytes) -> tuple[Head, bytes] | None:
@@ -208,7 +211,7 @@ class AnswerParser:
 def framing_of(method: str, head: Head) -> tuple[Framing, int]:
     """How the body of this answer is delimited (RFC 9112 6.3): and its size, -1 if unknown."""
     if method == "HEAD" or head.status in (204, 304):
-        return Framing.NONE, 0
+        return _NO_BODY, 0
     coding = head.headers.get("transfer-encoding")
     if coding is not None:
         if coding.lower() != "chunked":
@@ -219,7 +222,7 @@ def framing_of(method: str, head: Head) -> tuple[Framing, int]:
         return Framing.UNTIL_CLOSE, -1
     if not (length.isascii() and length.isdigit()):
         raise WireError(WireErrorKind.PROTOCOL, f"content length {length[:80]!r}", answered=True)
-    return Framing.LENGTH, int(length)
+    return _COUNTED, int(length)
 
 
 def keeps_alive(head: Head, version: str) -> bool:

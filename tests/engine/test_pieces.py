@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,44 @@ async def test_pacer_grows_with_success_and_halves_once_per_burst() -> None:
     clock.now_s += 1.0
     pacer.note_error(StoreError(StoreErrorKind.THROTTLED, "slow down"))
     assert pacer.limit == before // 4
+
+
+async def rounds(pacer: Pacer, number: int, count: int) -> None:
+    """So many rounds with as much in flight as may be, `count` requests at a time; each that ends is followed by others at once."""
+    for _ in range(number):
+        for _ in range(pacer.limit // count):
+            await fill(pacer, count)
+            pacer.release(count)
+    while pacer.in_flight:
+        pacer.release(count)
+
+
+async def fill(pacer: Pacer, count: int) -> None:
+    """Take what is free."""
+    while pacer.in_flight + count <= pacer.limit:
+        await pacer.acquire(count)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_pacer_grows_fast_until_the_first_refusal_and_slowly_after_it(count: int) -> None:
+    clock = HandClock()
+    pacer = Pacer(1024, clock)
+    start = pacer.limit
+    await rounds(pacer, 5, count)
+    assert pacer.limit >= 5 * start
+    pacer.note_error(StoreError(StoreErrorKind.THROTTLED, "slow down"))
+    halved = pacer.limit
+    await rounds(pacer, 5, count)
+    assert halved + 1 <= pacer.limit <= halved + 5 * count
+
+
+async def test_a_pacer_that_is_not_used_up_does_not_grow() -> None:
+    pacer = Pacer(64)
+    start = pacer.limit
+    for _ in range(100):
+        await pacer.acquire()
+        pacer.release()
+    assert pacer.limit == start
 
 
 async def test_retry_after_closes_the_endpoint_for_that_time() -> None:

@@ -37,6 +37,8 @@ from omsd.ports.objectstore import (
 )
 from omsd.wire import Answer
 
+_NO_SUCH_BUCKET = StoreErrorKind.NO_SUCH_BUCKET  # the name is looked up once, not per object
+
 
 class S3Store:
     """One bucket of an S3-compatible service. Connections belong to the pool, which outlives the store."""
@@ -131,7 +133,7 @@ class S3Store:
                 signed=headers,
                 body=body,
                 size_bytes=size_bytes,
-                missing=StoreErrorKind.NO_SUCH_BUCKET,
+                missing=_NO_SUCH_BUCKET,
             )
         )
         stored = checksums_of(answered, self._profile.checksums)
