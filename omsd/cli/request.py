@@ -84,12 +84,24 @@ class Node:
     app_id: str | None = None
 
 
-def source_node(node: Node, names: Sequence[str], keys: Keys) -> task_pb2.SrcNodeReq:
-    """The source. names: object names instead of the location's prefix."""
+def source_node(
+    node: Node, names: Sequence[str], keys: Keys, list_file: str | None = None
+) -> task_pb2.SrcNodeReq:
+    """The source. names: object names instead of the location's prefix; list_file: where they are written."""
     bucket, prefix = split_location(node.location)
-    if names and prefix:
-        raise UsageError(f"with --key write the source as s3://{bucket} and each key in full")
-    message = task_pb2.SrcNodeReq(bucket=bucket, object_key=names or [prefix])
+    if names and list_file:
+        raise UsageError("write --key or --list-file, not both")
+    if (names or list_file) and prefix:
+        option = "--key" if names else "--list-file"
+        raise UsageError(f"with {option} write the source as s3://{bucket} and each key in full")
+    message = task_pb2.SrcNodeReq(bucket=bucket)
+    if list_file:
+        list_bucket, list_key = split_location(list_file)
+        if not list_key:
+            raise UsageError(f"--list-file {list_file!r}: write s3://bucket/file.txt or s3://bucket/folder/")
+        message.list_file.obs_bucket, message.list_file.list_file_key = list_bucket, list_key
+    else:
+        message.object_key.extend(names or [prefix])
     _fill(message, node, keys)
     if node.app_id is not None:
         message.app_id = node.app_id

@@ -70,6 +70,9 @@ def details(task: task_pb2.Task) -> list[tuple[str, str]]:
         ("bytes", bytes_text(task)),
         ("time", duration_text(task.total_time)),
     ]
+    if task.src_node.HasField("list_file"):
+        file = task.src_node.list_file
+        rows.insert(4, ("list file", f"s3://{file.obs_bucket}/{file.list_file_key}"))
     if task.description:
         rows.insert(2, ("description", task.description))
     rows += [

@@ -68,6 +68,13 @@ async def create(
         list[str] | None,
         typer.Option(help="Only this key; one that ends in / is a folder. Repeatable."),
     ] = None,
+    list_file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="s3://BUCKET/KEY",
+            help="Only the keys in this object list file, or in every .txt below this folder (ending in /), in a bucket beside DST.",
+        ),
+    ] = None,
     description: Annotated[str | None, typer.Option(help="At most 255 characters.")] = None,
     overwrite: Annotated[
         OverwriteMode, typer.Option(case_sensitive=False, help="When an object that exists is replaced.")
@@ -110,9 +117,13 @@ async def create(
         words.split_location(node.location)
     message = task_pb2.CreateTaskRequest(
         bandwidth_policy=words.windows_from(window or ()),
-        src_node=words.source_node(source, key or (), words.keys_from_environment("SRC")),
+        src_node=words.source_node(source, key or (), words.keys_from_environment("SRC"), list_file),
         dst_node=words.destination_node(destination, words.keys_from_environment("DST")),
-        task_type=types_pb2.TASK_TYPE_OBJECT if key else types_pb2.TASK_TYPE_PREFIX,
+        task_type=types_pb2.TASK_TYPE_LIST
+        if list_file
+        else types_pb2.TASK_TYPE_OBJECT
+        if key
+        else types_pb2.TASK_TYPE_PREFIX,
         object_overwrite_mode=types_pb2.ObjectOverwriteMode.Value(f"OBJECT_OVERWRITE_MODE_{overwrite}"),
         consistency_check=types_pb2.ConsistencyCheck.Value(f"CONSISTENCY_CHECK_{check.upper()}"),
         dst_storage_policy=types_pb2.DstStoragePolicy.Value(f"DST_STORAGE_POLICY_{storage}"),

@@ -42,6 +42,14 @@ class ShardSplit:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanSplit:
+    """A MANIFEST shard gives away the lines that begin at byte `at` of its list file or behind; none of them was begun under this lease."""
+
+    lease_id: LeaseId
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class ShardDone:
     """The shard is accounted for to its end; all its batches came before."""
 
@@ -102,6 +110,7 @@ ShardEvent = (
     ShardProgress
     | ShardBatch
     | ShardSplit
+    | SpanSplit
     | ShardDone
     | ShardReleased
     | ShardFailed

@@ -115,11 +115,28 @@ class BandwidthWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class ListFileRef:
+    """Where the keys of a task are written: a bucket of the destination's service, and a file or a folder (ending in /) in it."""
+
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListFile:
+    """An object list file as it was found. etag "" = not told."""
+
+    key: str
+    size_bytes: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSpec:
     """What a task was asked to do; never changes, but for priority and bandwidth, which Task holds.
 
     object_keys: for OBJECT names (a trailing / means a folder), for PREFIX key prefixes ("" is the whole bucket).
-    migrate_since_s: Unix seconds, 0 = everything.
+    list_file: for LIST, else None. migrate_since_s: Unix seconds, 0 = everything.
     """
 
     source: Location
@@ -134,6 +151,7 @@ class TaskSpec:
     migrate_since_s: int = 0
     migrate_metadata: bool = False
     record_failed_objects: bool = True
+    list_file: ListFileRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +271,7 @@ class Task:
 class ShardKind(StrEnum):
     KEYS = "keys"  # explicit keys
     RANGE = "range"  # the keys with a prefix, between two keys
+    MANIFEST = "manifest"  # the keys in a byte span of an object list file
     REPORT = "report"  # the object lists of a run that is over; counts no objects
 
 
@@ -261,6 +280,7 @@ class Checkpoint:
     """What of a shard is accounted for and need not be done again.
 
     KEYS: the first `position` keys. RANGE: every key up to and including `after`, in the source's listing order.
+    MANIFEST: every line that begins before byte `position` of the list file.
     """
 
     position: int = 0
@@ -268,10 +288,25 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ManifestSpan:
+    """Bytes [start, end) of an object list file that had this ETag when the task was planned; "" = any.
+
+    The lines that begin in the span are its own; a cut may be in the middle of a line.
+    """
+
+    key: str
+    etag: str
+    size_bytes: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shard:
     """A slice of a task, safe to run twice.
 
     KEYS: `keys`, in the order given. RANGE: source keys with `prefix`, greater than `after`, up to and including `until` ("" = no end).
+    MANIFEST: the keys that the lines of `manifest` name, in their order.
     attempt: 1 for the first lease of this shard; above 1 an earlier lease may have written objects that were never reported.
     fingerprint: xxh3 of the content, checked when it is loaded.
     REPORT: `lists` are uploaded, within deadline_s if that is not 0; both are set for each lease anew.
@@ -290,6 +325,7 @@ class Shard:
     fingerprint: str = ""
     lists: tuple[ListUpload, ...] = ()
     deadline_s: float = 0.0
+    manifest: ManifestSpan | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from omsd.domain.errors import OmsdError
-from omsd.domain.model import Shard, ShardKind, TaskSpec, TaskType
+from omsd.domain.model import ManifestSpan, Shard, ShardKind, TaskSpec, TaskType
 from omsd.domain.selection import is_covered, reduce_prefixes
 
 KEYS_PER_SHARD = 500
@@ -32,6 +32,7 @@ class ShardDraft:
     after: str = ""
     until: str = ""
     attempt: int = 0
+    manifest: ManifestSpan | None = None
 
 
 def plan_part_bytes(
@@ -84,7 +85,7 @@ def plan_shards(spec: TaskSpec) -> tuple[ShardDraft, ...]:
     """The shards of a full run: together they name each object once.
 
     PREFIX: a range per prefix. OBJECT: a range per folder, then shards of keys.
-    Raises OmsdError for list tasks, which are planned from their list file.
+    Raises OmsdError for list tasks, which are planned from their list files (see manifest.py).
     """
     if spec.task_type is TaskType.PREFIX:
         return _ranges(reduce_prefixes(spec.object_keys))
@@ -92,7 +93,7 @@ def plan_shards(spec: TaskSpec) -> tuple[ShardDraft, ...]:
         folders = reduce_prefixes(key for key in spec.object_keys if key.endswith("/"))
         names = (key for key in spec.object_keys if not key.endswith("/") and not is_covered(folders, key))
         return _ranges(folders) + plan_retry(names)
-    raise OmsdError(f"a task of type {spec.task_type} cannot be planned from its keys", code="OMS.0064")
+    raise OmsdError(f"a task of type {spec.task_type} cannot be planned from its keys", code="TRF.0001")
 
 
 def plan_retry(keys: Iterable[str]) -> tuple[ShardDraft, ...]:

@@ -305,7 +305,7 @@ def end_verdict(
     if not counters.listed_num:
         return Failure(
             "TRF.0012",
-            "no object matches; check object_key, migrate_since and the source bucket, then start again",
+            "no object matches; check object_key or the object list file, and the source bucket, then start again",
         )
     if not counters.failed_num:
         return None

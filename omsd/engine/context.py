@@ -91,7 +91,7 @@ class ShardContext:
     """redo_since_s: start of the run if an earlier lease may have written objects that were never reported, else None.
 
     learned: the ends whose service has been asked what it is (see learn()); shared by all shards that use the same stores.
-    server_copying: likewise; None = everything is streamed.
+    server_copying: likewise; None = everything is streamed. lists: the bucket of the task's object list files, if it has any.
     """
 
     source: ObjectStore
@@ -105,6 +105,7 @@ class ShardContext:
     redo_since_s: float | None
     learned: set[Side] = field(default_factory=set)
     server_copying: ServerCopying | None = None
+    lists: ObjectStore | None = None
     meter: Meter = field(default_factory=Meter)
     random01: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from omsd.domain.model import Checkpoint, Counters, LiveProgress, Outcome, OutcomeKind, ShardKind
+from omsd.engine.settings import EngineSettings
 from omsd.engine.stream import Meter
 
 _SUCCESS, _SKIPPED = OutcomeKind.SUCCESS, OutcomeKind.SKIPPED
@@ -29,24 +30,15 @@ class ShardAccount:
     them can still be given to another worker.
     """
 
-    def __init__(
-        self,
-        kind: ShardKind,
-        start: Checkpoint,
-        meter: Meter,
-        *,
-        window_objects: int,
-        lead_objects: int,
-        lead_bytes: int,
-    ) -> None:
+    def __init__(self, kind: ShardKind, start: Checkpoint, meter: Meter, settings: EngineSettings) -> None:
         self._kind = kind
-        self._lead_objects = lead_objects
-        self._lead_bytes = lead_bytes
+        self._lead_objects = settings.lead_objects
+        self._lead_bytes = settings.lead_bytes
         self._begun_num = 0
         self._begun_bytes = 0
         self._checkpoint = start
         self._meter = meter
-        self._window_objects = window_objects
+        self._window_objects = settings.window_objects
         self._next_position = start.position
         self._head = start.position
         self._open: dict[int, Outcome] = {}
@@ -57,7 +49,13 @@ class ShardAccount:
         self._held_bytes = [0, 0, 0]
         self._room = asyncio.Event()
         self._room.set()
+        self._stopped = False
         self.listing_over = False
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Behind what batches have taken."""
+        return self._checkpoint
 
     @property
     def ready_num(self) -> int:
@@ -71,10 +69,15 @@ class ShardAccount:
         return self._begun_num < self._lead_objects or self._begun_bytes < self._lead_bytes
 
     async def place_room(self) -> None:
-        """Return when one more position may be opened."""
-        while not self.has_room:
+        """Return when one more position may be opened, or when none is wanted any more."""
+        while not self.has_room and not self._stopped:
             self._room.clear()
             await self._room.wait()
+
+    def stop(self) -> None:
+        """No position is wanted any more; room for one might never come, as what was dropped never settles."""
+        self._stopped = True
+        self._room.set()
 
     def open_position(self, size_bytes: int) -> int:
         """The next object in listing order has this position."""
@@ -119,9 +122,13 @@ class ShardAccount:
             slot = _slot(outcome)
             self._held[slot] -= 1
             self._held_bytes[slot] -= outcome.size_bytes
-        after = outcomes[-1].key if self._kind is ShardKind.RANGE else ""
-        self._checkpoint = Checkpoint(self._checkpoint.position + len(outcomes), after)
+        self._checkpoint = self._behind(len(outcomes), outcomes[-1].key)
         return tuple(outcomes), counters, self._checkpoint
+
+    def _behind(self, taken_num: int, last_key: str) -> Checkpoint:
+        """The checkpoint when so many records more are taken."""
+        after = last_key if self._kind is ShardKind.RANGE else ""
+        return Checkpoint(self._checkpoint.position + taken_num, after)
 
     @property
     def all_final(self) -> bool:

@@ -15,6 +15,7 @@ from omsd.engine.context import ShardContext, ShardFailedError
 from omsd.engine.copy import Candidate, ObjectCopier, record_of
 from omsd.engine.halver import Halver
 from omsd.engine.lister import PAGES_AHEAD, Pages, TargetCursor, list_into
+from omsd.engine.manifest import SpanAccount, SpanFeed
 from omsd.engine.report import ShardAccount
 from omsd.engine.stale import abort_stale
 from omsd.engine.stretch import Stretch
@@ -41,14 +42,7 @@ class ShardRun:
         self._ctx = context
         self._stale_uploads = stale_uploads
         self._emit = emit
-        self._account = ShardAccount(
-            shard.kind,
-            shard.checkpoint,
-            context.meter,
-            window_objects=context.settings.window_objects,
-            lead_objects=context.settings.lead_objects,
-            lead_bytes=context.settings.lead_bytes,
-        )
+        self._account: ShardAccount
         self._stretch = Stretch(context.source.abilities.listing_order, shard)
         self._copier = ObjectCopier(context)
         self._queue: ClosableQueue[Candidate] = ClosableQueue(context.settings.window_objects)
@@ -57,6 +51,12 @@ class ShardRun:
         self._needs_no_target = (
             context.spec.overwrite_mode is OverwriteMode.FULL_OVERWRITE and context.redo_since_s is None
         )
+        self._feed: SpanFeed | None = None
+        if shard.manifest is None:
+            self._account = ShardAccount(shard.kind, shard.checkpoint, context.meter, context.settings)
+        else:
+            self._account = account = SpanAccount(shard.checkpoint, context.meter, context.settings)
+            self._feed = SpanFeed(lease_id, shard.manifest, context, account, self._queue, emit)
         self._work_scope = asyncio.timeout(None)
         self._work_entered = False
         self._draining = False
@@ -85,6 +85,9 @@ class ShardRun:
     def drain(self) -> None:
         """Begin no more objects; those begun are finished."""
         self._draining = True
+        self._account.stop()
+        if self._feed is not None:
+            self._feed.stop()
         for queue in (self._queue, self._source_pages, self._target_pages):
             queue.discard()
 
@@ -97,9 +100,12 @@ class ShardRun:
 
     def split(self) -> None:
         """Give the upper part of the range away as soon as that is worth it: a worker has nothing to do."""
-        self._stretch.want_split()
         # What is queued is not given away, so less is queued until then.
         self._queue.limit(2 * self._ctx.settings.copiers)
+        if self._feed is not None:
+            self._feed.want_split()
+            return
+        self._stretch.want_split()
         self._consider_split()
 
     async def _work(self) -> None:
@@ -126,6 +132,8 @@ class ShardRun:
             async with asyncio.TaskGroup() as work:
                 if self._shard.kind is ShardKind.KEYS:
                     work.create_task(self._feed_keys(), name=f"keys of {name}")
+                elif self._feed is not None:
+                    work.create_task(self._feed.run(), name=f"lines of {name}")
                 else:
                     self._start_listing(work, name)
                 for number in range(self._ctx.settings.copiers):

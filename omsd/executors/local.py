@@ -256,10 +256,10 @@ class LocalExecutor:
                 await self._notify()
             case protocol.Demand():
                 self._take_demand(worker, message)
-            case protocol.Probed(probe_id, side, failure):
+            case protocol.Probed(probe_id, side, failure, lists):
                 probe = worker.probes.get(probe_id)
                 if probe is not None and not probe.done():
-                    probe.set_result(ProbeResult(side, failure))
+                    probe.set_result(ProbeResult(side, failure, lists))
             case protocol.Done(event) | protocol.Released(event) | protocol.Failed(event):
                 worker.leases.pop(event.lease_id, None)
                 await sink.emit(event)

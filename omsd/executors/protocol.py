@@ -22,9 +22,11 @@ from omsd.domain.events import (
     ShardProgress,
     ShardReleased,
     ShardSplit,
+    SpanSplit,
     UploadClosed,
     UploadOpened,
 )
+from omsd.domain.manifest import NO_LISTS, ListsFound
 from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
 
 # The largest message is a batch of some thousand records with keys of 1,024 bytes.
@@ -70,7 +72,7 @@ class CutShard(_Message, frozen=True, array_like=True, tag=True):
 
 
 class SplitShard(_Message, frozen=True, array_like=True, tag=True):
-    """A worker has nothing to do: give the upper part of the range away, if that is worth it."""
+    """A worker has nothing to do: give the upper part of the shard away, if that is worth it."""
 
     lease_id: LeaseId
 
@@ -104,6 +106,10 @@ class Split(_Message, frozen=True, array_like=True, tag=True):
     event: ShardSplit
 
 
+class Cut(_Message, frozen=True, array_like=True, tag=True):
+    event: SpanSplit
+
+
 class Progress(_Message, frozen=True, array_like=True, tag=True):
     event: ShardProgress
 
@@ -133,11 +139,12 @@ class Listed(_Message, frozen=True, array_like=True, tag=True):
 
 
 class Probed(_Message, frozen=True, array_like=True, tag=True):
-    """side None: both ends can be used."""
+    """side None: both ends can be used, and lists tells of the task's object list files."""
 
     probe_id: int
     side: Side | None
     failure: Failure | None
+    lists: ListsFound = NO_LISTS
 
 
 class TaskDemand(msgspec.Struct, frozen=True, array_like=True):
@@ -156,12 +163,25 @@ class Demand(_Message, frozen=True, array_like=True, tag=True):
 
 
 FromWorker = (
-    Ready | Batch | Split | Progress | Done | Released | Failed | Opened | Closed | Listed | Probed | Demand
+    Ready
+    | Batch
+    | Split
+    | Cut
+    | Progress
+    | Done
+    | Released
+    | Failed
+    | Opened
+    | Closed
+    | Listed
+    | Probed
+    | Demand
 )
 
 _WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {
     ShardBatch: Batch,
     ShardSplit: Split,
+    SpanSplit: Cut,
     ShardProgress: Progress,
     ShardDone: Done,
     ShardReleased: Released,
@@ -175,6 +195,7 @@ EndingEvent = ShardDone | ShardReleased | ShardFailed
 WorkerEvent = (
     ShardBatch
     | ShardSplit
+    | SpanSplit
     | ShardProgress
     | ShardDone
     | ShardReleased

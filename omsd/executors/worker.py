@@ -29,17 +29,13 @@ from omsd.engine.shard import ShardRun
 from omsd.engine.throttle import Throttle
 from omsd.executors import protocol
 from omsd.executors.demand import DemandReporter
+from omsd.executors.listprobe import find_lists, list_location, patiently
 from omsd.ports.objectstore import ObjectStore
 
 OpenStore = Callable[[Location, Credentials], ObjectStore]
 Run = ShardRun | ListsRun
 
 _log = structlog.get_logger(__name__)
-
-
-# A probe is asked again this often before its answer counts, so that one lost packet does not refuse a task.
-_PROBE_ATTEMPTS = 3
-_PROBE_PAUSE_S = 0.5
 
 
 class _OpenTask:
@@ -53,6 +49,7 @@ class _OpenTask:
         self.learned: set[Side] = set()
         self._copying: ServerCopying | None = None
         self._stores: tuple[ObjectStore, ObjectStore] | None = None
+        self._lists: ObjectStore | None = None
 
     def stores(self, open_store: OpenStore) -> tuple[ObjectStore, ObjectStore]:
         """Source and destination. Raises StoreError if there is no driver for one of them."""
@@ -63,6 +60,13 @@ class _OpenTask:
                 open_store(spec.destination, credentials.destination),
             )
         return self._stores
+
+    def lists(self, open_store: OpenStore) -> ObjectStore | None:
+        """The bucket of the object list files, if the task has any. Raises StoreError if there is no driver."""
+        location = list_location(self.work.spec)
+        if self._lists is None and location is not None:
+            self._lists = open_store(location, self.work.credentials.destination)
+        return self._lists
 
     def server_copying(self, open_store: OpenStore) -> ServerCopying:
         """What is known of copies inside the service. Raises StoreError if there is no driver."""
@@ -82,8 +86,9 @@ class _OpenTask:
     async def close(self) -> None:
         """The stores are closed."""
         stores, self._stores = self._stores, None
+        lists, self._lists = self._lists, None
         copying, self._copying = self._copying, None
-        for store in stores or ():
+        for store in (*(stores or ()), *([lists] if lists is not None else ())):
             await store.close()
         if copying is not None:
             await copying.reader.close()
@@ -230,6 +235,7 @@ class Worker:
             redo_since_s=task.work.started_s if attempt > 1 else None,
             learned=task.learned,
             server_copying=task.server_copying(self._open_store) if self._may_copy(spec) else None,
+            lists=task.lists(self._open_store),
         )
 
     def _may_copy(self, spec: TaskSpec) -> bool:
@@ -240,7 +246,6 @@ class Worker:
 
     async def _probe(self, message: protocol.Probe) -> None:
         work = message.work
-        result = protocol.Probed(message.probe_id, None, None)
         for side, location, credentials in (
             (Side.SOURCE, work.spec.source, work.credentials.source),
             (Side.DESTINATION, work.spec.destination, work.credentials.destination),
@@ -250,17 +255,14 @@ class Worker:
             except StoreError as error:
                 result = protocol.Probed(message.probe_id, side, failure_of(error, side))
                 break
+        else:
+            lists = await find_lists(self._open_store, work.spec, work.credentials.destination)
+            result = protocol.Probed(message.probe_id, None, None, lists)
         await self._channel.send(result)
 
     async def _check(self, location: Location, credentials: Credentials) -> None:
         store = self._open_store(location, credentials)
         try:
-            for attempt in range(1, _PROBE_ATTEMPTS + 1):
-                try:
-                    return await store.check()
-                except StoreError as error:
-                    if not error.retryable or attempt == _PROBE_ATTEMPTS:
-                        raise
-                await asyncio.sleep(_PROBE_PAUSE_S * attempt)
+            await patiently(store.check)
         finally:
             await store.close()

@@ -8,16 +8,18 @@ from typing import Protocol
 
 from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Failure, Side
+from omsd.domain.manifest import NO_LISTS, ListsFound
 from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
 from omsd.ports.eventsink import EventSink
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a probe of a task's two ends found. side None: both can be used."""
+    """What a probe of a task found. side None: both ends can be used; then lists tells of its object list files, if it has any."""
 
-    side: Side | None
-    failure: Failure | None
+    side: Side | None = None
+    failure: Failure | None = None
+    lists: ListsFound = NO_LISTS
 
 
 class Executor(Protocol):
@@ -53,7 +55,7 @@ class Executor(Protocol):
         """Stop at once: objects in flight are dropped, what is final is reported, then ShardReleased."""
 
     def split(self, lease_id: LeaseId) -> None:
-        """Somebody has nothing to do: a range shard gives away what it need not do itself, by a ShardSplit, as soon as that pays."""
+        """Somebody has nothing to do: a shard gives away what it need not do itself, by a ShardSplit or SpanSplit, as soon as that pays."""
 
     def forget(self, task_id: TaskId) -> None:
         """The task needs no worker any more: its stores are closed, its credentials dropped."""
@@ -62,4 +64,4 @@ class Executor(Protocol):
         """These limits replace those before, at once; the executor divides them among its workers by what they want to move."""
 
     async def probe(self, work: TaskWork, *, deadline_s: float) -> ProbeResult:
-        """Check both ends of a task in a worker. Raises RequestError BUSY if no worker answers in time."""
+        """Check both ends of a task in a worker, and find its list files. Raises RequestError BUSY if no worker answers in time."""

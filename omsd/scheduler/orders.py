@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omsd.domain.errors import Failure
+from omsd.domain.manifest import NO_LISTS, ListsFound
 from omsd.domain.model import ShardId, TaskId
 
 
@@ -17,10 +18,14 @@ class GrantSlot:
 
 @dataclass(frozen=True, slots=True)
 class PreflightPassed:
-    """Both ends of the task can be used. stint: the stretch of work that was checked; a later one makes this void."""
+    """Both ends of the task can be used. stint: the stretch of work that was checked; a later one makes this void.
+
+    lists: its object list files, or what is wrong with them; only a task that is not planned yet needs them.
+    """
 
     task_id: TaskId
     stint: int
+    lists: ListsFound = NO_LISTS
 
 
 @dataclass(frozen=True, slots=True)

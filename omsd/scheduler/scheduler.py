@@ -116,13 +116,13 @@ class Scheduler:
 
     def leased(self, lease_id: LeaseId, shard: Shard, stale_uploads: Sequence[OpenUpload]) -> None:
         """A lease asked for is given: the shard runs."""
-        splittable = shard.kind is ShardKind.RANGE
+        splittable = shard.kind in (ShardKind.RANGE, ShardKind.MANIFEST)
         self._book.leased(shard.task_id, shard.shard_id, lease_id, splittable=splittable)
         self._executor.run(lease_id, self._book.running[shard.task_id].work, shard, stale_uploads)
         self._wake.set()
 
     def has_split(self, lease_id: LeaseId) -> None:
-        """The lease gave a part of its range away, and may be asked again."""
+        """The lease gave a part of its shard away, and may be asked again."""
         self._book.has_split(lease_id)
         self._wake.set()
 
@@ -189,11 +189,11 @@ class Scheduler:
         self._to_check = []
 
     async def _check(self, work: TaskWork, stint: int) -> None:
-        failure = await check_ends(self._executor, self._clock, work, self._settings.preflight)
-        if failure is None:
-            self._post(PreflightPassed(work.task_id, stint))
+        found = await check_ends(self._executor, self._clock, work, self._settings.preflight)
+        if found.failure is None:
+            self._post(PreflightPassed(work.task_id, stint, found.lists))
         else:
-            self._post(PreflightFailed(work.task_id, stint, failure))
+            self._post(PreflightFailed(work.task_id, stint, found.failure))
 
     def _checked(self, task_id: TaskId, _check: asyncio.Task[None]) -> None:
         self._checks.pop(task_id, None)

@@ -16,13 +16,15 @@ from omsd.domain.events import (
     ShardProgress,
     ShardReleased,
     ShardSplit,
+    SpanSplit,
     UploadClosed,
     UploadOpened,
     WorkerLost,
 )
 from omsd.domain.model import LeaseId, Outcome, OutcomeKind, ShardId, ShardKind, TaskState
 from omsd.domain.object_lists import NOT_STORED
-from omsd.domain.plan import ShardDraft, plan_split
+from omsd.domain.plan import ShardDraft
+from omsd.domain.splitting import has_split, split_shard
 from omsd.domain.task_machine import AllShardsDone, Decisive, Drained, end_verdict
 from omsd.ports.taskstore import (
     AddFailed,
@@ -69,7 +71,7 @@ class Accounts:
                 stage.after.append(partial(self._board.report, event.lease_id, event.progress))
             case ShardBatch():
                 self._batch(event, stage)
-            case ShardSplit():
+            case ShardSplit() | SpanSplit():
                 self._split(event, stage)
             case ShardDone():
                 self._done(event.lease_id, stage)
@@ -150,12 +152,12 @@ class Accounts:
         stage.touch(hot)
         stage.after.append(partial(self._board.settle, batch.lease_id, batch.counters))
 
-    def _split(self, split: ShardSplit, stage: Stage) -> None:
+    def _split(self, split: ShardSplit | SpanSplit, stage: Stage) -> None:
         """One transaction narrows the shard and adds those for the rest: no key is in none of them, and none in two."""
         lease, hot = self._current(split.lease_id)
-        if lease is None or hot is None or lease.shard.until == split.boundaries[0]:
+        if lease is None or hot is None or has_split(lease.shard, split):
             return  # the latter came a second time
-        lease.shard, drafts = plan_split(lease.shard, split.boundaries)
+        lease.shard, drafts = split_shard(lease.shard, split)
         stage.changes.append(NarrowShard(lease.shard))
         already_listed = hot.open_shards[lease.shard_id].already_listed
         new_ids = self._mover.add_shards(hot, drafts, stage, already_listed=already_listed)

@@ -8,7 +8,8 @@ from functools import partial
 
 from omsd.domain import ids, task_machine
 from omsd.domain.errors import Failure, OmsdError, Refusal, RequestError
-from omsd.domain.model import Shard, ShardId, ShardKind, Task, TaskCredentials, TaskId, TaskState
+from omsd.domain.manifest import ListsFound, plan_manifests
+from omsd.domain.model import Shard, ShardId, ShardKind, Task, TaskCredentials, TaskId, TaskState, TaskType
 from omsd.domain.object_lists import NOT_STORED
 from omsd.domain.plan import ShardDraft, plan_retry, plan_shards
 from omsd.domain.task_machine import Decisive, Planned, Recovered, SlotGranted, Start
@@ -247,7 +248,7 @@ class Ledger:
             return
         match order:
             case PreflightPassed():
-                self._plan(hot, stage)
+                self._plan(hot, order.lists, stage)
             case PreflightFailed():
                 self._accounts.doom(hot, order.failure, stage)
             case LeaseShards():
@@ -279,12 +280,13 @@ class Ledger:
         except CredentialsUnreadableError:
             return None
 
-    def _plan(self, hot: HotTask, stage: Stage) -> None:
+    def _plan(self, hot: HotTask, lists: ListsFound, stage: Stage) -> None:
         if not hot.task.planned:
+            spec = hot.task.spec
             try:
-                drafts = plan_shards(hot.task.spec)
+                drafts = plan_manifests(lists) if spec.task_type is TaskType.LIST else plan_shards(spec)
             except OmsdError as error:
-                self._mover.move(hot, Decisive(Failure("TRF.0001", error.message)), stage)
+                self._mover.move(hot, Decisive(Failure(error.code, error.message)), stage)
                 return
             self._mover.add_shards(hot, drafts, stage)
             self._mover.move(hot, Planned(), stage)

@@ -59,6 +59,7 @@ Limits = Mapping[str, Limit]
 
 # Keys and regions become part of signed headers: a line break would be a header of the caller's choice.
 PRINTABLE = Charset(re.compile(r"[\x21-\x7e]*"), "printable ASCII characters without spaces")
+DIGITS = Charset(re.compile(r"[0-9]*"), "digits")
 NAME = Charset(re.compile(r"[A-Za-z0-9._-]*"), "letters, digits, dots, hyphens and underscores")
 
 _KEY = Text(100, charset=PRINTABLE)
@@ -92,6 +93,14 @@ CREATE_LIMITS: Limits = MappingProxyType(
         "description": Text(255, forbidden='^<>&"'),
         "migrate_since": Number(0, LONG_MAX),
         "request_id": _REQUEST_ID,
+    }
+)
+
+LIST_FILE_LIMITS: Limits = MappingProxyType(
+    {
+        "list_file_key": Text(1024),
+        "obs_bucket": _BUCKET,
+        "list_file_num": Text(65_535, charset=DIGITS),
     }
 )
 

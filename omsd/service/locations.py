@@ -67,6 +67,12 @@ def check_destination(findings: Findings, node: DstNode, policy: ValidationPolic
     return location
 
 
+def check_list_bucket(findings: Findings, field: str, bucket: str, destination: DstNode) -> None:
+    """The bucket of the object list files stands where the destination does, and follows the same rules."""
+    cloud = parse_cloud_type(destination.cloud_type or CloudType.HUAWEI) or CloudType.HUAWEI
+    _check_bucket(findings, field, bucket, cloud, own_endpoint=bool(destination.endpoint))
+
+
 def is_same_bucket(one: Location, other: Location) -> bool:
     """Do both name one bucket of one service?"""
     if one.bucket != other.bucket:

@@ -106,6 +106,7 @@ class Mover:
                 until=draft.until,
                 keys=draft.keys,
                 attempt=draft.attempt,
+                manifest=draft.manifest,
             )
             for draft in drafts
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from omsd.domain.errors import Failure, RequestError, Side, Violation
+from omsd.domain.manifest import WRONG_METADATA, ListsFound
 from omsd.domain.model import TaskCredentials, TaskId, TaskSpec, TaskWork
 from omsd.ports.clock import Clock
 from omsd.ports.executor import Executor
@@ -32,7 +33,11 @@ class EndsProbe:
         self._numbers = count(1)
 
     async def check(self, spec: TaskSpec, credentials: TaskCredentials) -> None:
-        """Both ends can be used. Raises RequestError OMS.1014 or OMS.1020 with the field, BUSY if no worker answers."""
+        """Both ends can be used. Raises RequestError OMS.1014 or OMS.1020 with the field, BUSY if no worker answers.
+
+        Of an object list file only its bucket (OMS.0057) and how it is stored (TRF.0019) are refused here; all else is documented
+        as an error inside the task.
+        """
         # Below zero: never the id of a task.
         task_id = TaskId(-next(self._numbers))
         work = TaskWork(task_id, spec, credentials, 1, self._clock.now_s())
@@ -42,6 +47,16 @@ class EndsProbe:
             self._executor.forget(task_id)
         if result.failure is not None:
             raise _refusal(result.side or Side.SOURCE, result.failure)
+        _check_lists(result.lists)
+
+
+def _check_lists(found: ListsFound) -> None:
+    if found.failure is None:
+        return
+    if found.bucket_fault:
+        raise RequestError.of_field("OMS.0057", "src_node.list_file.obs_bucket", found.failure.message)
+    if found.failure.code == WRONG_METADATA:
+        raise RequestError.of_field(WRONG_METADATA, "src_node.list_file.list_file_key", found.failure.message)
 
 
 def _refusal(side: Side, failure: Failure) -> RequestError:

@@ -32,6 +32,7 @@ from omsd.service.limits import (
     REQUEST_ID_LIMITS,
     START_LIMITS,
 )
+from omsd.service.listfiles import check_list_file
 from omsd.service.locations import (
     NOT_YET,
     ValidationPolicy,
@@ -75,7 +76,6 @@ _PRIORITIES = {priority.value: priority for priority in Priority}
 # Documented fields whose effect is not built: refused when set, never silently ignored; and what to send instead.
 _CREATE_NOT_YET: Mapping[str, str] = {
     "src_node.json_auth_file": "leave it out; for Google send the HMAC keys as ak and sk",
-    "src_node.list_file": "leave it out",
     "enable_kms": "leave it out or send false",
     "source_cdn": "leave it out",
     "smn_config": "leave it out",
@@ -143,6 +143,7 @@ def validate_create(request: CreateTask, policy: ValidationPolicy) -> ValidatedT
         destination=check_destination(findings, dst, policy),
         task_type=task_type,
         object_keys=_object_keys(findings, src, task_type),
+        list_file=check_list_file(findings, src.list_file, dst, task_type),
         save_prefix=dst.save_prefix or "",
         description=request.description or "",
         overwrite_mode=findings.choose(
@@ -249,8 +250,8 @@ def _refuse(findings: Findings, request: object, not_yet: Mapping[str, str]) -> 
 
 def _task_type(findings: Findings, request: CreateTask) -> TaskType:
     task_type = findings.choose("task_type", request.task_type, _TASK_TYPES, TaskType.OBJECT)
-    if task_type in (TaskType.LIST, TaskType.URL_LIST):
-        findings.add("OMS.0064", "task_type", NOT_YET + "use object or prefix")
+    if task_type is TaskType.URL_LIST:
+        findings.add("OMS.0064", "task_type", NOT_YET + "use object, list or prefix")
     return task_type
 
 
@@ -283,6 +284,12 @@ def _object_keys(findings: Findings, node: SrcNode, task_type: TaskType) -> tupl
             if not key:
                 right = "must not be empty; for the whole bucket use task_type prefix"
                 findings.add("OMS.1003", f"{field}[{place}]", right)
+    if task_type is TaskType.LIST:
+        if any(keys):
+            findings.add(
+                "OMS.0057", field, "must be left out for tasks of type list: list_file names the keys"
+            )
+        return ()
     return keys
 
 

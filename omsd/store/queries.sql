@@ -30,7 +30,7 @@ DELETE FROM credentials WHERE task_id = :task_id;
 -- name: add_shard
 INSERT INTO shards VALUES (
     :shard_id, :task_id, :run, :kind, :prefix, :after_key, :until_key, :keys, :fingerprint, :position, :checkpoint_after,
-    :checkpoint_fingerprint, :attempt, :already_listed, 0
+    :checkpoint_fingerprint, :attempt, :already_listed, 0, :manifest
 );
 
 -- name: lease_shard
@@ -42,7 +42,7 @@ UPDATE shards SET
 WHERE shard_id = :shard_id;
 
 -- name: narrow_shard
-UPDATE shards SET until_key = :until_key, fingerprint = :fingerprint WHERE shard_id = :shard_id;
+UPDATE shards SET until_key = :until_key, manifest = :manifest, fingerprint = :fingerprint WHERE shard_id = :shard_id;
 
 -- name: finish_shard
 UPDATE shards SET done = 1 WHERE shard_id = :shard_id;

@@ -15,8 +15,10 @@ from omsd.domain.model import (
     CloudType,
     ConsistencyCheck,
     Counters,
+    ListFileRef,
     ListRecords,
     Location,
+    ManifestSpan,
     OverwriteMode,
     Priority,
     Shard,
@@ -96,6 +98,7 @@ def _spec_from_json(text: str) -> TaskSpec:
     raw["overwrite_mode"] = OverwriteMode(raw["overwrite_mode"])
     raw["consistency_check"] = ConsistencyCheck(raw["consistency_check"])
     raw["storage_policy"] = StoragePolicy(raw["storage_policy"])
+    raw["list_file"] = ListFileRef(**raw["list_file"]) if raw["list_file"] else None
     return TaskSpec(**raw)
 
 
@@ -106,6 +109,7 @@ def _location(raw: dict[str, str]) -> Location:
 def shard_to_row(shard: Shard) -> Row:
     """What a shard is, with both fingerprints."""
     keys = json.dumps(shard.keys)
+    manifest = json.dumps(asdict(shard.manifest)) if shard.manifest is not None else ""
     return {
         "shard_id": shard.shard_id,
         "task_id": shard.task_id,
@@ -115,7 +119,8 @@ def shard_to_row(shard: Shard) -> Row:
         "after_key": shard.after,
         "until_key": shard.until,
         "keys": keys,
-        "fingerprint": _content_fingerprint(shard, keys),
+        "manifest": manifest,
+        "fingerprint": _content_fingerprint(shard, keys, manifest),
         "attempt": shard.attempt,
         **checkpoint_to_row(shard.shard_id, shard.checkpoint),
     }
@@ -147,10 +152,11 @@ def shard_from_row(row: sqlite3.Row) -> Shard:
             checkpoint=Checkpoint(row["position"], row["checkpoint_after"]),
             attempt=row["attempt"],
             fingerprint=row["fingerprint"],
+            manifest=ManifestSpan(**json.loads(row["manifest"])) if row["manifest"] else None,
         )
     except (ValueError, TypeError) as error:
         raise CorruptRowError(_damaged(row, "content"), code="TRF.0001") from error
-    if _content_fingerprint(shard, row["keys"]) != shard.fingerprint:
+    if _content_fingerprint(shard, row["keys"], row["manifest"]) != shard.fingerprint:
         raise CorruptRowError(_damaged(row, "content"), code="TRF.0001")
     stored = checkpoint_to_row(shard_id, shard.checkpoint)["checkpoint_fingerprint"]
     if stored != row["checkpoint_fingerprint"]:
@@ -165,7 +171,7 @@ def _damaged(row: sqlite3.Row, part: str) -> str:
     )
 
 
-def _content_fingerprint(shard: Shard, keys: str) -> str:
+def _content_fingerprint(shard: Shard, keys: str, manifest: str) -> str:
     return _fingerprint(
         shard.shard_id,
         shard.task_id,
@@ -175,6 +181,7 @@ def _content_fingerprint(shard: Shard, keys: str) -> str:
         shard.after,
         shard.until,
         keys,
+        manifest,
     )
 
 

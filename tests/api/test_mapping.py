@@ -18,6 +18,7 @@ from omsd.domain.model import (
     CloudType,
     ConsistencyCheck,
     Counters,
+    ListFileRef,
     ListRecords,
     Location,
     OverwriteMode,
@@ -145,6 +146,7 @@ SPECS = st.builds(
     migrate_since_s=st.integers(0, 10**12),
     migrate_metadata=st.booleans(),
     record_failed_objects=st.booleans(),
+    list_file=st.none() | st.builds(ListFileRef, TEXT, TEXT),
 )
 MINUTES = st.integers(0, 24 * 60 - 1)
 WINDOWS = st.lists(st.builds(BandwidthWindow, MINUTES, MINUTES, SIZE), max_size=5).map(tuple)
@@ -208,7 +210,15 @@ def _spec_of(task: task_pb2.Task) -> TaskSpec:
         migrate_since_s=task.migrate_since // 1000,
         migrate_metadata=task.enable_metadata_migration,
         record_failed_objects=task.enable_failed_object_recording,
+        list_file=_list_file_of(task.src_node),
     )
+
+
+def _list_file_of(node: task_pb2.SrcNodeResp) -> ListFileRef | None:
+    if not node.HasField("list_file"):
+        return None
+    assert node.list_file.list_file_num == ("" if node.list_file.list_file_key.endswith("/") else "1")
+    return ListFileRef(node.list_file.obs_bucket, node.list_file.list_file_key)
 
 
 @given(VIEWS)

@@ -106,6 +106,19 @@ async def test_every_option_of_create_reaches_its_field(omsctl: Omsctl, tasks: F
     )
 
 
+async def test_create_from_a_list_file_names_its_bucket_and_key(
+    omsctl: Omsctl, tasks: FakeTaskService
+) -> None:
+    for written, key in (("s3://lists/hw/keys.txt", "hw/keys.txt"), ("s3://lists/hw/", "hw/")):
+        done = await omsctl("task", "create", "s3://from", "s3://to", "--list-file", written)
+        assert (done.code, done.err) == (0, "")
+        request = sent(tasks)
+        assert request.task_type == "list"
+        assert request.src_node is not None
+        assert (request.src_node.bucket, request.src_node.object_key) == ("from", None)
+        assert request.src_node.list_file == requests.ListFile(list_file_key=key, obs_bucket="lists")
+
+
 async def test_common_keys_of_aws_serve_both_ends(spawn: Spawn, tasks: FakeTaskService) -> None:
     aws = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S", "AWS_SESSION_TOKEN": "T"}
     process = await spawn(*CREATE, **aws, OMSCTL_DST_AK="DA", OMSCTL_DST_SK="DS")
@@ -144,6 +157,19 @@ async def test_keys_are_not_in_the_arguments_of_the_process(spawn: Spawn, tasks:
         (("task", "create", "from", "s3://to"), "'from' is not a location: write s3://bucket"),
         (("task", "create", "s3://", "s3://to"), "'s3://' is not a location"),
         (("task", "create", "s3://a/p", "s3://to", "--key", "k"), "with --key write the source as s3://a"),
+        (
+            ("task", "create", "s3://a/p", "s3://b", "--list-file", "s3://l/k.txt"),
+            "with --list-file write the source",
+        ),
+        (("task", "create", "s3://a", "s3://b", "--list-file", "k.txt"), "'k.txt' is not a location"),
+        (
+            ("task", "create", "s3://a", "s3://b", "--list-file", "s3://l"),
+            "write s3://bucket/file.txt or s3://bucket/folder/",
+        ),
+        (
+            ("task", "create", "s3://a", "s3://b", "--key", "k", "--list-file", "s3://l/k.txt"),
+            "write --key or --list-file, not both",
+        ),
         (
             ("task", "create", "s3://a", "s3://b", "--window", "8-9=1"),
             "--window '8-9=1': write hh:mm-hh:mm=RATE",

@@ -81,7 +81,11 @@ CASES: dict[str, tuple[Change, str, str]] = {
     "a storage class, which comes later": (
         setting("dst_storage_policy", types_pb2.DST_STORAGE_POLICY_IA), "OMS.0064", "dst_storage_policy",
     ),
-    "lists, which come later": (setting("task_type", types_pb2.TASK_TYPE_LIST), "OMS.0064", "task_type"),
+    "URL lists, which come later": (setting("task_type", types_pb2.TASK_TYPE_URL_LIST), "OMS.0064", "task_type"),
+    "a list task without its list": (setting("task_type", types_pb2.TASK_TYPE_LIST), "OMS.0057", "src_node.list_file"),
+    "a list that the task has no use for": (
+        setting("src_node.list_file.obs_bucket", "lists"), "OMS.0057", "src_node.list_file",
+    ),
     "a CDN, which comes later": (setting("source_cdn.domain", "cdn.example.com"), "OMS.0064", "source_cdn"),
 }  # fmt: skip
 

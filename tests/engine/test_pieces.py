@@ -15,6 +15,7 @@ from omsd.engine.buffers import BufferBudget
 from omsd.engine.digest import Digest, combine
 from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.report import ShardAccount
+from omsd.engine.settings import EngineSettings
 from omsd.engine.stream import Meter
 
 
@@ -161,9 +162,7 @@ def test_combined_parts_equal_the_whole(parts: list[bytes]) -> None:
 def test_batches_are_in_order_without_gaps_whatever_the_order_of_settling(
     number: int, limit: int, rng: random.Random
 ) -> None:
-    account = ShardAccount(
-        ShardKind.RANGE, Checkpoint(), Meter(), window_objects=1000, lead_objects=1000, lead_bytes=0
-    )
+    account = ShardAccount(ShardKind.RANGE, Checkpoint(), Meter(), EngineSettings())
     positions = [account.open_position(1) for _ in range(number)]
     rng.shuffle(positions)
     taken: list[str] = []

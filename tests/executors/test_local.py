@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,22 @@ import pytest
 from omsd.clock import SystemClock
 from omsd.domain.bandwidth import BandwidthLimits, TaskLimit
 from omsd.domain.errors import Side
-from omsd.domain.events import ShardBatch, ShardDone, ShardEvent, ShardFailed, ShardReleased, WorkerLost
+from omsd.domain.events import (
+    ShardBatch,
+    ShardDone,
+    ShardEvent,
+    ShardFailed,
+    ShardReleased,
+    SpanSplit,
+    WorkerLost,
+)
+from omsd.domain.manifest import ListsFound, plan_manifests
 from omsd.domain.model import (
     CloudType,
     Counters,
     Credentials,
     LeaseId,
+    ListFileRef,
     Location,
     Shard,
     ShardId,
@@ -31,6 +42,7 @@ from omsd.domain.model import (
     TaskType,
     TaskWork,
 )
+from omsd.domain.splitting import split_shard
 from omsd.executors.local import LocalExecutor
 
 SECRET = "the-secret-key-of-this-test"
@@ -149,6 +161,72 @@ async def test_probe_names_the_side_that_is_wrong() -> None:
             Side.DESTINATION,
             "TRF.0058",
         )
+
+
+def list_work(key: str, bucket: str = "lists") -> TaskWork:
+    """A task from the list file, or those of the folder."""
+    task = replace(work().spec, task_type=TaskType.LIST, object_keys=(), list_file=ListFileRef(bucket, key))
+    return replace(work(), spec=task)
+
+
+async def found_by(executor: LocalExecutor, wanted: TaskWork) -> ListsFound:
+    result = await executor.probe(wanted, deadline_s=10)
+    assert (result.side, result.failure) == (None, None)
+    return result.lists
+
+
+async def test_probe_finds_the_list_files_of_a_task() -> None:
+    async with running() as (executor, _):
+        assert await found_by(executor, work()) == ListsFound()
+        single = await found_by(executor, list_work("all.txt"))
+        assert [(file.key, file.size_bytes) for file in single.files] == [("all.txt", 699)]
+        folder = await found_by(executor, list_work("half/"))
+        assert [(file.key, file.size_bytes) for file in folder.files] == [
+            ("half/1.txt", 349),
+            ("half/2.txt", 349),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("key", "bucket", "code", "bucket_fault"),
+    [
+        ("none.txt", "lists", "TRF.0013", False),
+        ("half/notes.md", "lists", "TRF.0014", False),
+        ("page.txt", "lists", "TRF.0019", False),
+        ("empty/", "lists", "TRF.0013", False),
+        ("nothing/", "lists", "TRF.0013", False),
+        ("all.txt", "bad-lists", "TRF.0013", True),
+        ("half/", "bad-lists", "TRF.0013", True),
+    ],
+)
+async def test_probe_says_what_is_wrong_with_the_list_files(
+    key: str, bucket: str, code: str, bucket_fault: bool
+) -> None:
+    async with running() as (executor, _):
+        found = await found_by(executor, list_work(key, bucket))
+        assert (found.files, found.bucket_fault) == ((), bucket_fault)
+        assert found.failure is not None
+        assert found.failure.code == code
+
+
+async def test_a_span_runs_in_a_worker_and_gives_its_rest_away() -> None:
+    async with running(objects=10_000) as (executor, sink):
+        wanted = list_work("all.txt")
+        (draft,) = plan_manifests(await found_by(executor, wanted))
+        first = replace(shard(), kind=ShardKind.MANIFEST, manifest=draft.manifest)
+        executor.run(LeaseId(1), wanted, first, ())
+        executor.split(LeaseId(1))
+        split = await sink.wait_for(SpanSplit)
+        assert isinstance(split, SpanSplit)
+        assert await sink.wait_for(ENDING) == ShardDone(LeaseId(1))
+        kept_num = sink.counters().successful_num
+        assert 0 < kept_num < 10_000
+        _, (rest,) = split_shard(first, split)
+        executor.run(
+            LeaseId(2), wanted, replace(shard(2), kind=ShardKind.MANIFEST, manifest=rest.manifest), ()
+        )
+        assert await sink.wait_for(ENDING, 2) == ShardDone(LeaseId(2))
+        assert sink.counters().successful_num == sink.counters().listed_num == 10_000
 
 
 async def test_secrets_are_neither_in_argv_nor_in_the_environment_of_a_worker() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from omsd.domain.bandwidth import BandwidthLimits
-from omsd.domain.errors import Failure, Side
+from omsd.domain.errors import Failure
 from omsd.domain.events import (
     ListSettled,
     ShardBatch,
@@ -15,10 +15,12 @@ from omsd.domain.events import (
     ShardFailed,
     ShardReleased,
     ShardSplit,
+    SpanSplit,
     UploadClosed,
     UploadOpened,
     WorkerLost,
 )
+from omsd.domain.manifest import Line, LineCutter, key_of
 from omsd.domain.model import (
     Checkpoint,
     Counters,
@@ -34,12 +36,7 @@ from omsd.domain.model import (
 from omsd.domain.object_lists import NOT_RECORDED
 from omsd.engine.spoolread import SpoolDamagedError, SpooledList
 from omsd.ports.eventsink import EventSink
-
-
-@dataclass(frozen=True, slots=True)
-class FakeProbe:
-    side: Side | None = None
-    failure: Failure | None = None
+from omsd.ports.executor import ProbeResult
 
 
 @dataclass(slots=True)
@@ -52,6 +49,7 @@ class World:
     written: dict[str, int] = field(default_factory=dict)  # key -> how often
     uploads: set[OpenUpload] = field(default_factory=set)
     lists: dict[str, str] = field(default_factory=dict)  # key of an object list -> its text
+    manifests: dict[str, bytes] = field(default_factory=dict)  # key of an object list file -> its text
     list_errors: dict[OutcomeKind, str] = field(
         default_factory=dict
     )  # lists the destination does not take -> OMS code
@@ -83,7 +81,8 @@ class FakeExecutor:
         self.idle_num = 0
         self.forgotten: list[TaskId] = []
         self.probes: list[TaskWork] = []
-        self.probe_answers: list[FakeProbe | Exception] = []
+        self.probe_answers: list[ProbeResult | Exception] = []
+        self.probe_answer = ProbeResult()
         self.last_batch: ShardBatch | None = None
         self._sink: EventSink | None = None
 
@@ -145,9 +144,9 @@ class FakeExecutor:
         """The limit of each task that was named."""
         return {task_id: task.limit_bytes_per_s for task_id, task in self.limits.tasks.items()}
 
-    async def probe(self, work: TaskWork, *, deadline_s: float) -> FakeProbe:
+    async def probe(self, work: TaskWork, *, deadline_s: float) -> ProbeResult:
         self.probes.append(work)
-        answer = self.probe_answers.pop(0) if self.probe_answers else FakeProbe()
+        answer = self.probe_answers.pop(0) if self.probe_answers else self.probe_answer
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -165,7 +164,11 @@ class FakeExecutor:
         run.left = rest
         if not keys:
             return
-        run.checkpoint = replace(run.checkpoint, after=keys[-1])
+        if run.shard.kind is ShardKind.MANIFEST:
+            lines = self._lines(replace(run.shard, checkpoint=run.checkpoint))
+            run.checkpoint = Checkpoint(position=lines[len(keys) - 1].next_offset)
+        else:
+            run.checkpoint = replace(run.checkpoint, after=keys[-1])
         if run.shard.kind is ShardKind.KEYS:
             run.checkpoint = Checkpoint(position=len(run.shard.keys) - len(rest))
         self.last_batch = ShardBatch(lease_id, outcomes, _sum(outcomes), run.checkpoint)
@@ -176,6 +179,13 @@ class FakeExecutor:
         run = self.running[lease_id]
         run.left = [key for key in run.left if key <= boundaries[0]]
         await self.sink.emit(ShardSplit(lease_id, boundaries))
+
+    async def give_lines_away(self, lease_id: LeaseId, at: int) -> None:
+        """The shard keeps the lines that begin before this byte."""
+        run = self.running[lease_id]
+        given = {key_of(line.text) for line in self._lines(run.shard) if line.offset >= at}
+        run.left = [key for key in run.left if key not in given]
+        await self.sink.emit(SpanSplit(lease_id, at))
 
     async def serve_reports(self) -> None:
         """Object lists are stored as soon as they are asked for."""
@@ -231,12 +241,23 @@ class FakeExecutor:
             return []
         if shard.kind is ShardKind.KEYS:
             return list(shard.keys[shard.checkpoint.position :])
+        if shard.kind is ShardKind.MANIFEST:
+            return [key_of(line.text) for line in self._lines(shard)]
         after = max(shard.after, shard.checkpoint.after)
         return [
             key
             for key in sorted(self.world.sizes)
             if key.startswith(shard.prefix) and key > after and (not shard.until or key <= shard.until)
         ]
+
+    def _lines(self, shard: Shard) -> list[Line]:
+        """What is left of a span of a list, which must be the one that was planned."""
+        span = shard.manifest
+        assert span is not None
+        text = self.world.manifests[span.key]
+        assert (len(text), etag_of(text)) == (span.size_bytes, span.etag)
+        cutter = LineCutter(max(span.start, shard.checkpoint.position), span.end, span.size_bytes)
+        return list(cutter.feed(text[cutter.read_offset :])) if not cutter.over else []
 
     def _outcome(self, key: str) -> Outcome:
         size = self.world.sizes[key]
@@ -247,6 +268,10 @@ class FakeExecutor:
             return Outcome(key, size, OutcomeKind.SKIPPED, reason="is there")
         self.world.written[key] = self.world.written.get(key, 0) + 1
         return Outcome(key, size, OutcomeKind.SUCCESS)
+
+
+def etag_of(text: bytes) -> str:
+    return f"etag-{hash(text)}"
 
 
 def _sum(outcomes: Sequence[Outcome]) -> Counters:

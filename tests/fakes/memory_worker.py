@@ -1,4 +1,7 @@
-"""A worker process on stores in memory: the real worker and protocol, no cloud. Buckets named `bad-...` do not exist."""
+"""A worker process on stores in memory: the real worker and protocol, no cloud. Buckets named `bad-...` do not exist.
+
+The bucket `lists` has object list files: `all.txt` and `half/1.txt`, `half/2.txt` of the keys of the bucket `full`, and bad ones.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,21 @@ async def main() -> None:
     configured = await channel.receive()
     assert isinstance(configured, Configure)
     source = stores.setdefault("full", MemoryStore())
-    for number in range(int(configured.settings or b"100")):
-        await source.put(f"{number:06}", b"x" * 100, 100, PutOptions())
+    keys = [f"{number:06}" for number in range(int(configured.settings or b"100"))]
+    for key in keys:
+        await source.put(key, b"x" * 100, 100, PutOptions())
+    lists = stores.setdefault("lists", MemoryStore())
+    half = len(keys) // 2
+    for name, listed, content_type in (
+        ("all.txt", keys, "text/plain"),
+        ("half/1.txt", keys[:half], "text/plain"),
+        ("half/2.txt", keys[half:], "text/plain"),
+        ("half/notes.md", ["nothing"], "text/plain"),
+        ("page.txt", keys, "text/html"),
+        ("empty/notes.md", keys, "text/plain"),
+    ):
+        text = "\n".join(listed).encode()
+        await lists.put(name, text, len(text), PutOptions(content_type=content_type))
     await Worker(channel, EngineSettings(batch_objects=50, report_interval_s=0.02), open_store).run(
         lambda: os._exit(0)
     )

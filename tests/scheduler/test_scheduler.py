@@ -10,10 +10,11 @@ from datetime import UTC
 
 from omsd.domain.errors import Failure, Side
 from omsd.domain.model import BandwidthWindow, LeaseId, Priority, Shard, ShardId, ShardKind, TaskId
+from omsd.ports.executor import ProbeResult
 from omsd.scheduler.orders import GrantSlot, LeaseShards, Order, PreflightFailed, PreflightPassed
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
 from tests.fakes.clock import FakeClock
-from tests.fakes.executor import FakeExecutor, FakeProbe, World
+from tests.fakes.executor import FakeExecutor, World
 from tests.scheduler.test_shares import work_of
 
 MEDIUM = Priority.MEDIUM
@@ -113,7 +114,7 @@ async def test_workers_forget_a_task_only_after_its_last_lease() -> None:
 
 async def test_a_withdrawn_task_is_not_checked_any_more() -> None:
     async with scheduler() as stage:
-        stage.executor.probe_answers = [FakeProbe(Side.SOURCE, Failure("TRF.0157", "503"))]
+        stage.executor.probe_answers = [ProbeResult(Side.SOURCE, Failure("TRF.0157", "503"))]
         stage.scheduler.begin(work_of(1), 5, MEDIUM, ())
         assert await stage.rest() == []
         stage.scheduler.withdraw(TaskId(1))
@@ -135,7 +136,7 @@ async def test_a_task_withdrawn_before_its_check_begins_leaves_nothing_behind() 
 async def test_a_check_gives_up_after_its_attempts() -> None:
     async with scheduler() as stage:
         failure = Failure("TRF.0157", "503")
-        stage.executor.probe_answers = [FakeProbe(Side.SOURCE, failure)] * 12
+        stage.executor.probe_answers = [ProbeResult(Side.SOURCE, failure)] * 12
         stage.scheduler.begin(work_of(1), 5, MEDIUM, ())
         for wait_s in (2, 4, 8, 16, *[30] * 7):
             assert await stage.rest() == []

@@ -10,8 +10,9 @@ import pytest
 from omsd.domain.errors import Failure, Refusal, RequestError, Side
 from omsd.domain.events import ShardProgress
 from omsd.domain.model import Counters, LeaseId, LiveProgress, OpenUpload, TaskState
+from omsd.ports.executor import ProbeResult
 from omsd.service import requests
-from tests.fakes.executor import FakeProbe, World
+from tests.fakes.executor import World
 from tests.service.harness import PROJECT, Control, control_process, create_request, start_request
 
 
@@ -257,8 +258,8 @@ async def test_leases_of_the_failed_run_do_not_count_in_the_new_one(tmp_path: Pa
 
 async def test_a_failed_preflight_fails_the_task_with_its_cause(tmp_path: Path) -> None:
     async with control_process(tmp_path, world()) as control:
-        gone = FakeProbe(Side.DESTINATION, Failure("TRF.0058", "the bucket is gone"))
-        control.executor.probe_answers = [FakeProbe(), gone]
+        gone = ProbeResult(Side.DESTINATION, Failure("TRF.0058", "the bucket is gone"))
+        control.executor.probe_answers = [ProbeResult(), gone]
         task_id = (await control.service.create(PROJECT, create_request())).task_id
         failed = await control.reach(task_id, TaskState.FAILED)
         assert failed.task.error_code == "TRF.0058"
@@ -268,8 +269,8 @@ async def test_a_failed_preflight_fails_the_task_with_its_cause(tmp_path: Path) 
 async def test_a_preflight_waits_for_trouble_to_pass(tmp_path: Path) -> None:
     async with control_process(tmp_path, world()) as control:
         busy = RequestError("OMS.2004", "no worker", refusal=Refusal.BUSY)
-        trouble = FakeProbe(Side.SOURCE, Failure("TRF.0157", "503"))
-        control.executor.probe_answers = [FakeProbe(), busy, trouble]
+        trouble = ProbeResult(Side.SOURCE, Failure("TRF.0157", "503"))
+        control.executor.probe_answers = [ProbeResult(), busy, trouble]
         task_id = (await control.service.create(PROJECT, create_request())).task_id
         for wait_s in (2, 4):
             await control.until(lambda: len(control.clock.sleeping()))
@@ -293,7 +294,7 @@ async def test_an_end_that_cannot_be_used_is_named_and_nothing_is_created(
     tmp_path: Path, side: Side, trf_code: str, code: str, field: str
 ) -> None:
     async with control_process(tmp_path, world()) as control:
-        control.executor.probe_answers = [FakeProbe(side, Failure(trf_code, "why"))]
+        control.executor.probe_answers = [ProbeResult(side, Failure(trf_code, "why"))]
         with pytest.raises(RequestError) as refused:
             await control.service.create(PROJECT, create_request())
         assert refused.value.code == code

@@ -13,6 +13,7 @@ from omsd.domain.model import (
     CloudType,
     ConsistencyCheck,
     Credentials,
+    ListFileRef,
     Location,
     OverwriteMode,
     Priority,
@@ -142,9 +143,7 @@ def test_hundreds_of_wrong_fields_make_a_short_message() -> None:
         ("dst_storage_policy", "SRC_STORAGE_MAPPING"),
         ("source_cdn", SourceCdn()),
         ("smn_config", SmnConfig()),
-        ("task_type", "list"),
         ("task_type", "URL_LIST"),
-        ("src_node.list_file", ListFile()),
         ("src_node.json_auth_file", "{}"),
         ("consistency_check", "no_check"),
         ("consistency_check", "transmission"),
@@ -157,6 +156,74 @@ def test_what_is_not_built_yet_is_refused_by_name(field: str, value: object) -> 
     error = refused(**{field.replace(".", "__"): value})
     assert (error.code, fields_of(error)) == ("OMS.0064", [field])
     assert "not supported by this server yet" in error.message
+
+
+LISTED = ListFile(list_file_key="hw/keys.txt", obs_bucket="lists", list_file_num="1")
+
+
+def test_a_list_task_keeps_where_its_keys_are_written() -> None:
+    for keys in (None, (), ("",)):
+        spec = made(task_type="LIST", src_node__object_key=keys, src_node__list_file=LISTED).spec
+        assert (spec.task_type, spec.object_keys) == (TaskType.LIST, ())
+        assert spec.list_file == ListFileRef("lists", "hw/keys.txt")
+    folder = replace(LISTED, list_file_key="hw/")
+    spec = made(task_type="list", src_node__object_key=None, src_node__list_file=folder).spec
+    assert spec.list_file == ListFileRef("lists", "hw/")
+    assert made().spec.list_file is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"src_node__list_file": None}, "OMS.0057", "src_node.list_file"),
+        ({"src_node__object_key": ("a",)}, "OMS.0057", "src_node.object_key"),
+        ({"task_type": "object", "src_node__object_key": ("a",)}, "OMS.0057", "src_node.list_file"),
+        ({"task_type": "prefix"}, "OMS.0057", "src_node.list_file"),
+        (
+            {"src_node__list_file": ListFile(obs_bucket="lists")},
+            "OMS.1004",
+            "src_node.list_file.list_file_key",
+        ),
+        (
+            {"src_node__list_file": ListFile(list_file_key="a.txt")},
+            "OMS.1004",
+            "src_node.list_file.obs_bucket",
+        ),
+        (
+            {"src_node__list_file": replace(LISTED, obs_bucket="l")},
+            "OMS.1003",
+            "src_node.list_file.obs_bucket",
+        ),
+        (
+            {"src_node__list_file": replace(LISTED, obs_bucket="l/x")},
+            "OMS.1003",
+            "src_node.list_file.obs_bucket",
+        ),
+        (
+            {"src_node__list_file": replace(LISTED, list_file_num="two")},
+            "OMS.1003",
+            "src_node.list_file.list_file_num",
+        ),
+    ],
+)
+def test_a_list_task_that_contradicts_itself_is_refused(
+    changes: dict[str, Any], code: str, field: str
+) -> None:
+    wanted: dict[str, Any] = {
+        "task_type": "list",
+        "src_node__object_key": None,
+        "src_node__list_file": LISTED,
+    }
+    error = refused(**(wanted | changes))
+    assert (error.code, fields_of(error)) == (code, [field])
+
+
+def test_a_list_task_copies_into_its_own_bucket_only_under_another_name() -> None:
+    wanted: dict[str, Any] = {
+        "task_type": "list", "src_node__object_key": None, "src_node__list_file": LISTED, "dst_node__bucket": "from-here",
+    }  # fmt: skip
+    assert refused(**wanted).code == "OMS.0058"
+    made(**wanted, dst_node__save_prefix="copy/")
 
 
 def test_options_sent_with_their_default_are_taken() -> None:

@@ -13,6 +13,7 @@ from omsd.service.limits import (
     BATCH_LIMITS,
     BUCKET_NAME_LENGTHS,
     CREATE_LIMITS,
+    LIST_FILE_LIMITS,
     LIST_LIMITS,
     REQUEST_ID_LIMITS,
     START_LIMITS,
@@ -22,7 +23,7 @@ from omsd.service.limits import (
     Number,
     Text,
 )
-from omsd.service.requests import BandwidthRule, BatchUpdateTasks, ListTasks
+from omsd.service.requests import BandwidthRule, BatchUpdateTasks, ListFile, ListTasks
 from omsd.service.validation import (
     ValidationPolicy,
     validate_bandwidth,
@@ -42,6 +43,12 @@ Call = Callable[[str, object], object]
 
 def call_create(path: str, value: object) -> object:
     return validate_create(with_value(create(), path, value), ValidationPolicy())
+
+
+def call_list_file(path: str, value: object) -> object:
+    file = with_value(ListFile(list_file_key="a.txt", obs_bucket="lists"), path, value)
+    wanted = create(task_type="list", src_node__object_key=None, src_node__list_file=file)
+    return validate_create(wanted, ValidationPolicy())
 
 
 def call_start(path: str, value: object) -> object:
@@ -76,6 +83,7 @@ def call_request_id(_: str, value: object) -> object:
 
 TABLES: list[tuple[Limits, Call, str]] = [
     (CREATE_LIMITS, call_create, ""),
+    (LIST_FILE_LIMITS, call_list_file, "src_node.list_file."),
     (START_LIMITS, call_start, ""),
     (LIST_LIMITS, call_list, ""),
     (BATCH_LIMITS, call_batch, ""),
@@ -90,10 +98,13 @@ NEVER_ACCEPTED_AT_THE_LIMIT = {
     "source_cdn_authentication_key",
     "src_node.bucket",
     "dst_node.bucket",
+    "obs_bucket",
 }
 
 
 def text(path: str, length: int) -> str:
+    if path == "list_file_num":
+        return "1" * length
     return "http://h".ljust(length, "h") if path.endswith("endpoint") else "x" * length
 
 

@@ -19,7 +19,9 @@ from omsd.domain.model import (
     CloudType,
     Counters,
     Credentials,
+    ListFileRef,
     Location,
+    ManifestSpan,
     OpenUpload,
     Priority,
     Shard,
@@ -47,6 +49,7 @@ from omsd.ports.taskstore import (
     FinishShard,
     InsertTask,
     LeaseShard,
+    NarrowShard,
     OpenShard,
     PutCredentials,
     PutUpload,
@@ -182,12 +185,37 @@ async def test_shards_keep_keys_checkpoint_and_attempt(store: SqliteTaskStore) -
         await store.get_shard(ShardId(5))
 
 
+async def test_a_span_of_a_list_file_keeps_its_place_and_its_end(store: SqliteTaskStore) -> None:
+    span = ManifestSpan("hw/\u00e9.txt", "etag", 100, 10, 90)
+    shard = Shard(ShardId(5), TaskId(1), 1, ShardKind.MANIFEST, manifest=span)
+    await store.commit([InsertTask(new_task()), AddShards((shard,))])
+    await store.commit([AdvanceShard(ShardId(5), Checkpoint(40)), NarrowShard(narrow := at_end(shard, 60))])
+    loaded = await store.get_shard(ShardId(5))
+    assert loaded == replace(narrow, checkpoint=Checkpoint(40), fingerprint=loaded.fingerprint)
+
+
+def at_end(shard: Shard, end: int) -> Shard:
+    assert shard.manifest is not None
+    return replace(shard, manifest=replace(shard.manifest, end=end))
+
+
+async def test_a_list_task_comes_back_with_the_place_of_its_list(store: SqliteTaskStore) -> None:
+    task = new_task()
+    task = replace(
+        task, spec=replace(task.spec, task_type=TaskType.LIST, list_file=ListFileRef("lists", "hw/"))
+    )
+    await store.commit([InsertTask(task)])
+    assert await store.get_task(TaskId(1)) == task
+
+
 DAMAGES = [
     "keys = '[\"other\"]'",
     "prefix = 'q'",
     "position = 1",
     "checkpoint_after = 'zz'",
     "keys = 'no json'",
+    'manifest = \'{"key": "a", "etag": "", "size_bytes": 9, "start": 0, "end": 9}\'',
+    "manifest = '{}'",
 ]
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from google.protobuf.message import Message
 
 from omsd.domain.errors import RequestError, Violation
-from omsd.domain.model import BandwidthWindow, ListRecords, Location, TaskId, TaskSpec, TaskState
+from omsd.domain.manifest import is_folder
+from omsd.domain.model import BandwidthWindow, ListFileRef, ListRecords, Location, TaskId, TaskSpec, TaskState
 from omsd.pb.v1 import task_pb2, types_pb2
 from omsd.service import requests
 from omsd.service.views import TaskPage, TaskView
@@ -295,8 +296,17 @@ def _src_node_to_pb(spec: TaskSpec) -> task_pb2.SrcNodeResp:
         region=spec.source.region,
         app_id=spec.source.app_id,
         object_key=spec.object_keys,
+        list_file=_list_file_to_pb(spec.list_file),
         endpoint=spec.source.endpoint_url,
     )
+
+
+def _list_file_to_pb(file: ListFileRef | None) -> types_pb2.ListFile | None:
+    """The number of files is only known where one is named."""
+    if file is None:
+        return None
+    number = "" if is_folder(file.key) else "1"
+    return types_pb2.ListFile(list_file_key=file.key, obs_bucket=file.bucket, list_file_num=number)
 
 
 def _dst_node_to_pb(destination: Location, save_prefix: str) -> task_pb2.DstNodeResp:

@@ -53,7 +53,8 @@ CREATE TABLE shards (
     checkpoint_fingerprint TEXT NOT NULL,
     attempt INTEGER NOT NULL,
     already_listed INTEGER NOT NULL,
-    done INTEGER NOT NULL
+    done INTEGER NOT NULL,
+    manifest TEXT NOT NULL
 ) STRICT;
 
 CREATE INDEX shards_by_task ON shards (task_id, done, shard_id);

@@ -1,0 +1,36 @@
+"""The object list files of a task as a caller named them."""
+
+from __future__ import annotations
+
+from omsd.domain.model import ListFileRef, TaskType
+from omsd.service.findings import Findings
+from omsd.service.limits import LIST_FILE_LIMITS
+from omsd.service.locations import check_list_bucket
+from omsd.service.requests import DstNode, ListFile
+
+_FIELD = "src_node.list_file"
+
+
+def check_list_file(
+    findings: Findings, file: ListFile | None, destination: DstNode, task_type: TaskType
+) -> ListFileRef | None:
+    """Where the keys of a list task are written, None for other tasks; what is wrong with it is among the findings.
+
+    list_file_num says nothing that the bucket does not say better: it is checked and not used.
+    """
+    if task_type is TaskType.URL_LIST:
+        return None  # refused by its type
+    if task_type is not TaskType.LIST:
+        if file is not None:
+            findings.add("OMS.0057", _FIELD, f"must be left out for tasks of type {task_type}")
+        return None
+    if file is None:
+        right = "is mandatory for tasks of type list: bucket and key of the object list file"
+        findings.add("OMS.0057", _FIELD, right)
+        return None
+    findings.check(LIST_FILE_LIMITS, file, at=_FIELD)
+    findings.require(f"{_FIELD}.obs_bucket", file.obs_bucket)
+    findings.require(f"{_FIELD}.list_file_key", file.list_file_key)
+    if file.obs_bucket:
+        check_list_bucket(findings, f"{_FIELD}.obs_bucket", file.obs_bucket, destination)
+    return ListFileRef(file.obs_bucket, file.list_file_key)
