@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.report import MIB
+from bench.data import MIB
 from bench.store_server import BINS_PER_S, WARM_BYTES
 from omsd.clock import SystemClock
 from omsd.daemon import SLOTS_PER_WORKER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,16 @@ _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run of one tool over one data set. peak_rss_bytes: of its largest process of each role."""
+    """One run of one tool over one data set. peak_rss_bytes: of its largest process of each role.
+
+    workers_cpu_s: of each process that moves bytes, the busiest first; empty for a tool of one process.
+    """
 
     tool: str
     wall_s: float
     cpu_s: float
     peak_rss_bytes: dict[str, int]
+    workers_cpu_s: tuple[float, ...] = ()
 
 
 def family_of(pid: int) -> list[int]:
@@ -40,10 +45,11 @@ def cpu_s(pids: list[int]) -> float:
 
 
 def peak_rss_bytes(pid: int) -> int:
-    """The most memory the process has had resident."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
+    """The most memory the process has had resident; 0 if it has ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     return 0
 
 

@@ -6,16 +6,14 @@ import os
 import platform
 import statistics
 import subprocess
+import sysconfig
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.data import GIB, MIB, DataSet
 from bench.measure import Sample
 from omsd import __version__
-
-GIB = 1024**3
-MIB = 1024**2
 
 HEADERS = (
     "tool",
@@ -29,22 +27,6 @@ HEADERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DataSet:
-    """What was moved. goal: the figure to reach, as a sentence. copied: by the server itself, beside s5cmd instead of rclone."""
-
-    name: str
-    objects: int
-    size_bytes: int
-    goal: str
-    copied: bool = False
-
-    @property
-    def total_bytes(self) -> int:
-        """Of all objects."""
-        return self.objects * self.size_bytes
-
-
 def median_of(samples: Sequence[Sample]) -> Sample:
     """Each figure's median over the runs of one tool; memory is the worst."""
     roles = samples[0].peak_rss_bytes
@@ -53,6 +35,7 @@ def median_of(samples: Sequence[Sample]) -> Sample:
         statistics.median(sample.wall_s for sample in samples),
         statistics.median(sample.cpu_s for sample in samples),
         {role: max(sample.peak_rss_bytes[role] for sample in samples) for role in roles},
+        tuple(map(statistics.median, zip(*(sample.workers_cpu_s for sample in samples), strict=True))),
     )
 
 
@@ -87,7 +70,7 @@ def ratio_row(ours: Sample, theirs: Sample) -> tuple[str, ...]:
     )
 
 
-def machine_lines(weed: str, rclone: str, s5cmd: str) -> list[str]:
+def machine_lines(weed: str, rclone: str, juicefs: str, s5cmd: str) -> list[str]:
     """What the figures were taken on; nothing that names the machine."""
     model = next(
         (
@@ -101,10 +84,18 @@ def machine_lines(weed: str, rclone: str, s5cmd: str) -> list[str]:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("uvloop", "httptools", "awscrt", "grpcio"))
     return [
         f"- {os.cpu_count()} cores ({model}), {memory_gib:.0f} GiB memory, Linux {platform.release()}",
-        f"- omsd {__version__}, Python {platform.python_version()}, {libraries}",
+        f"- omsd {__version__}, Python {platform.python_version()} ({_build()}), {libraries}",
         f"- SeaweedFS {_version_of(weed)} as source and destination on the same machine, rclone {_version_of(rclone)},"
-        f" s5cmd {_version_of(s5cmd)}",
+        f" juicefs {_version_of(juicefs)}, s5cmd {_version_of(s5cmd)}",
     ]
+
+
+def _build() -> str:
+    """Matters: an interpreter built without costs about a fifth more."""
+    options = str(sysconfig.get_config_var("CONFIG_ARGS"))
+    return (
+        "built with" + ("" if "--enable-optimizations" in options else "out") + " profile-guided optimisation"
+    )
 
 
 def _version_of(program: str) -> str:
