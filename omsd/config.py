@@ -76,6 +76,8 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     machine_bandwidth: what all tasks together may move in a second, like "200MB" (decimal) or "200MiB"; a plain number is MiB.
     server_side_copy: where both ends are one service it is asked to copy objects itself, larger ones in parts of
     server_side_copy_part_mib. drain_grace_s: what objects under way get to finish when the daemon stops.
+    restore_deadline_h: how long an archived object may take to be restored. restore_poll_s: how soon it is asked after;
+    the pause grows to three times of it.
     """
 
     machine_bandwidth: str | int | None = None
@@ -86,6 +88,8 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     buffer_budget_mib: Annotated[int, Meta(ge=8, le=65_536)] = 32
     max_requests_per_endpoint: Annotated[int, Meta(ge=1, le=1024)] = 64
     drain_grace_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    restore_deadline_h: Annotated[float, Meta(gt=0, le=720)] = 48.0
+    restore_poll_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 300.0
 
     @property
     def machine_bytes_per_s(self) -> int | None:

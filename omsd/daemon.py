@@ -193,6 +193,8 @@ def _worker_settings(settings: Settings) -> WorkerSettings:
         connect_timeout_s=network.connect_timeout_s,
         first_byte_timeout_s=network.first_byte_timeout_s,
         stall_timeout_s=network.stall_timeout_s,
+        restore_deadline_s=limits.restore_deadline_h * 3600,
+        restore_poll_s=limits.restore_poll_s,
         ca_file=str(network.ca_file or ""),
         verify_tls=network.verify_tls,
         allowed_networks=tuple(str(allowed) for allowed in network.allowed_networks),

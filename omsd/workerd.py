@@ -60,6 +60,8 @@ def make_engine_settings(settings: WorkerSettings) -> EngineSettings:
         copy_part_bytes=settings.copy_part_bytes,
         buffer_budget_bytes=settings.buffer_budget_bytes,
         max_requests_per_endpoint=settings.max_requests_per_endpoint,
+        restore_deadline_s=settings.restore_deadline_s,
+        restore_poll_s=settings.restore_poll_s,
     )
 
 

@@ -79,6 +79,16 @@ def details(task: task_pb2.Task) -> list[tuple[str, str]]:
         ("limit", f"{rule.start}-{rule.end} {size_text(rule.max_bandwidth)}/s")
         for rule in task.bandwidth_policy
     ]
+    options = (
+        ("encrypted with KMS", task.enable_kms),
+        ("metadata", task.enable_metadata_migration),
+        ("restore", task.enable_restore),
+        ("requester pays", task.enable_requester_pays),
+    )
+    rows.append(("storage", _enum_word(types_pb2.DstStoragePolicy.DESCRIPTOR, task.dst_storage_policy)))
+    if chosen := ", ".join(name for name, on in options if on):
+        rows.append(("options", chosen))
+    rows += [("caveat", f"{caveat.count} objects: {caveat.meaning}") for caveat in task.caveats]
     rows += _lists(task)
     if task.HasField("error_reason"):
         rows.append(("error", f"{task.error_reason.error_code}: {task.error_reason.error_msg}"))

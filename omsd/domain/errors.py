@@ -86,6 +86,9 @@ class StoreErrorKind(StrEnum):
     UNSUPPORTED = "unsupported"
     INVALID = "invalid"  # any other refusal
     FORBIDDEN_ADDRESS = "forbidden_address"  # our own network policy refused the address
+    ENCRYPTION = "encryption"  # the service will not or cannot encrypt as asked
+    ACCOUNT = "account"  # the account is frozen or expired
+    BALANCE = "balance"  # the account owes money
 
 
 RETRYABLE_KINDS = frozenset(
@@ -158,6 +161,9 @@ DECISIVE_KINDS = frozenset(
         StoreErrorKind.EXPIRED,
         StoreErrorKind.NO_SPACE,
         StoreErrorKind.FORBIDDEN_ADDRESS,
+        StoreErrorKind.ENCRYPTION,
+        StoreErrorKind.ACCOUNT,
+        StoreErrorKind.BALANCE,
     }
 )
 
@@ -176,6 +182,10 @@ _SOURCE_CODES = {
     StoreErrorKind.INTEGRITY: "TRF.0157",
     StoreErrorKind.MALFORMED: "TRF.0157",
     StoreErrorKind.FORBIDDEN_ADDRESS: "TRF.0157",
+    StoreErrorKind.PRECONDITION: "TRF.0157",
+    StoreErrorKind.NO_SPACE: "TRF.0157",
+    StoreErrorKind.ACCOUNT: "TRF.0154",
+    StoreErrorKind.BALANCE: "TRF.0154",
 }
 
 _DESTINATION_CODES = {
@@ -195,6 +205,11 @@ _DESTINATION_CODES = {
     StoreErrorKind.INTEGRITY: "TRF.0061",
     StoreErrorKind.MALFORMED: "TRF.0061",
     StoreErrorKind.FORBIDDEN_ADDRESS: "TRF.0061",
+    StoreErrorKind.PRECONDITION: "TRF.0062",
+    StoreErrorKind.ARCHIVED: "TRF.0160",
+    StoreErrorKind.ENCRYPTION: "TRF.0158",
+    StoreErrorKind.ACCOUNT: "TRF.0053",
+    StoreErrorKind.BALANCE: "TRF.0063",
 }
 
 _ADVICE = {
@@ -206,6 +221,22 @@ _ADVICE = {
     StoreErrorKind.THROTTLED: "lower the load on the bucket or ask for a higher limit, then retry the failed objects",
     StoreErrorKind.ARCHIVED: "restore the object first, then retry the failed objects",
     StoreErrorKind.FORBIDDEN_ADDRESS: "allow the address under [network] in the configuration if it is meant",
+    StoreErrorKind.NO_SUCH_KEY: "check that the object is there and that nothing else moves or deletes it, then retry the failed objects",
+    StoreErrorKind.NO_SUCH_UPLOAD: "check that nothing else aborts uploads in the bucket, then retry the failed objects",
+    StoreErrorKind.PRECONDITION: "the object is being changed by others; retry the failed objects when it is at rest",
+    StoreErrorKind.UNAVAILABLE: "the service has trouble; retry the failed objects later",
+    StoreErrorKind.NETWORK: "check the endpoint, DNS, routes and TLS from this machine, then start the task again",
+    StoreErrorKind.TIMEOUT: "the service or the way to it is too slow; check the network, then retry the failed objects",
+    StoreErrorKind.TRUNCATED: "the connection breaks bodies off; check the network and proxies, then retry the failed objects",
+    StoreErrorKind.INTEGRITY: "what was stored or read is not what was sent; check the network and disks, then retry the failed objects",
+    StoreErrorKind.MALFORMED: "check that the endpoint is that of the storage service and not of a proxy, then start the task again",
+    StoreErrorKind.KEY_TOO_LONG: "choose a shorter destination prefix",
+    StoreErrorKind.UNSUPPORTED: "the service does not offer this; create the task without the option that needs it",
+    StoreErrorKind.INVALID: "check bucket, region, endpoint and options of the task; the service refused the request as it is",
+    StoreErrorKind.ENCRYPTION: "choose a destination in a region with KMS and grant the AK the use of the key, or create the task"
+    " without enable_kms",
+    StoreErrorKind.ACCOUNT: "the account is frozen or expired; have it activated, then start the task again",
+    StoreErrorKind.BALANCE: "settle the account's bills, then start the task again",
 }
 
 

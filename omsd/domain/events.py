@@ -18,15 +18,19 @@ class ShardProgress:
 
 @dataclass(frozen=True, slots=True)
 class ShardBatch:
-    """Objects that are now final, in order and without gaps up to `checkpoint`: stored in one transaction with it.
+    """Objects that are now final or deferred, in order and without gaps up to `checkpoint`: stored in one transaction with it.
 
-    counters: the sum over outcomes (listed_* counts them too). outcomes: never more than some thousand.
+    counters: the sum over outcomes (listed_* counts them too, listed_num also the deferred). outcomes: never more than some thousand.
+    deferred: keys to be asked after in a new shard no sooner than in rest_s; their restore was asked for first at restore_since_s.
     """
 
     lease_id: LeaseId
     outcomes: tuple[Outcome, ...]
     counters: Counters
     checkpoint: Checkpoint
+    deferred: tuple[str, ...] = ()
+    restore_since_s: float = 0.0
+    rest_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

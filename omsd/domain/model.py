@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag, StrEnum
 from typing import NewType
 
+from omsd.domain.caveats import Caveat
+
 TaskId = NewType("TaskId", int)
 GroupId = NewType("GroupId", str)
 ShardId = NewType("ShardId", int)
@@ -93,13 +95,17 @@ class TaskCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A bucket at an endpoint. endpoint_url "" means: the catalogue's or the configuration's endpoint of the region."""
+    """A bucket at an endpoint. endpoint_url "" means: the catalogue's or the configuration's endpoint of the region.
+
+    requester_pays: whoever opens it agrees to pay for its requests and traffic.
+    """
 
     cloud_type: CloudType
     region: str
     bucket: str
     endpoint_url: str = ""
     app_id: str = ""
+    requester_pays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,8 @@ class TaskSpec:
     migrate_metadata: bool = False
     record_failed_objects: bool = True
     list_file: ListFileRef | None = None
+    encrypt_kms: bool = False
+    restore_archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +251,7 @@ class Task:
     run: number of the current full run, from 1; a full restart begins the next. started_ms: start of the current run.
     active_ms: time spent Migrating in this run before active_since_ms; active_since_ms: when it last became Migrating, 0 if it is not.
     request_id "" = none given. error_* "" unless FAILED. listing_over: the totals are final.
+    caveats: how many successful objects of this run each one holds for.
     """
 
     task_id: TaskId
@@ -266,6 +275,7 @@ class Task:
     error_message: str = ""
     counters: Counters = Counters()
     lists: ListRecords = ListRecords()
+    caveats: tuple[tuple[Caveat, int], ...] = ()
 
 
 class ShardKind(StrEnum):
@@ -307,6 +317,7 @@ class Shard:
 
     KEYS: `keys`, in the order given. RANGE: source keys with `prefix`, greater than `after`, up to and including `until` ("" = no end).
     MANIFEST: the keys that the lines of `manifest` name, in their order.
+    restore_since_s: KEYS of archived objects whose restore was first asked for then, Unix seconds; 0 = no such shard.
     attempt: 1 for the first lease of this shard; above 1 an earlier lease may have written objects that were never reported.
     fingerprint: xxh3 of the content, checked when it is loaded.
     REPORT: `lists` are uploaded, within deadline_s if that is not 0; both are set for each lease anew.
@@ -326,6 +337,7 @@ class Shard:
     lists: tuple[ListUpload, ...] = ()
     deadline_s: float = 0.0
     manifest: ManifestSpan | None = None
+    restore_since_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +370,7 @@ class Outcome:
 
     last_modified_s: of the source, Unix seconds. crc64_*: of the object, -1 if nobody told it.
     crc64_*_from: the CrcOrigins that agree on the value, 0 if there is none.
-    reason: why skipped, or the failure's message. error_code: "" unless FAILED.
+    reason: why skipped, or the failure's message. error_code: "" unless FAILED. caveats: what was not taken along.
     """
 
     key: str
@@ -372,6 +384,7 @@ class Outcome:
     reason: str = ""
     crc64_xz_from: int = 0
     crc64_nvme_from: int = 0
+    caveats: tuple[Caveat, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

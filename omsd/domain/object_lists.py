@@ -70,6 +70,9 @@ _REFUSALS = frozenset(
         StoreErrorKind.NO_SPACE,
         StoreErrorKind.INVALID,
         StoreErrorKind.UNSUPPORTED,
+        StoreErrorKind.ENCRYPTION,
+        StoreErrorKind.ACCOUNT,
+        StoreErrorKind.BALANCE,
     }
 )
 

@@ -33,6 +33,7 @@ class ShardDraft:
     until: str = ""
     attempt: int = 0
     manifest: ManifestSpan | None = None
+    restore_since_s: float = 0.0
 
 
 def plan_part_bytes(
@@ -116,6 +117,11 @@ def plan_split(shard: Shard, boundaries: Sequence[str]) -> tuple[Shard, tuple[Sh
         for after, until in zip(boundaries, ends, strict=True)
     )
     return replace(shard, until=boundaries[0]), drafts
+
+
+def plan_restored(keys: Sequence[str], restore_since_s: float) -> tuple[ShardDraft, ...]:
+    """The shards in which archived objects are asked after."""
+    return tuple(replace(draft, restore_since_s=restore_since_s) for draft in plan_retry(keys))
 
 
 def _ranges(prefixes: tuple[str, ...]) -> tuple[ShardDraft, ...]:

@@ -276,6 +276,7 @@ def _evolve_one(task: Task, effect: Effect, now_ms: int) -> Task:
                 task,
                 run=task.run + 1,
                 counters=Counters(),
+                caveats=(),
                 planned=False,
                 listing_over=False,
                 started_ms=0,

@@ -8,16 +8,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import fastcrc
 import xxhash
-from awscrt import checksums as awscrt_checksums
 
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.model import OpenUpload
+from omsd.drivers.memory_bodies import MemoryReading, checksums_of, collect
+from omsd.drivers.memory_objects import StoredObject
 from omsd.ports.objectstore import (
     Abilities,
     BucketAddress,
-    ByteSink,
     ByteSource,
     Checksums,
     CopySource,
@@ -29,6 +28,7 @@ from omsd.ports.objectstore import (
     PutOptions,
     PutReceipt,
     Reading,
+    RestoreState,
 )
 
 MEMORY_ABILITIES = Abilities(
@@ -40,17 +40,6 @@ MEMORY_ABILITIES = Abilities(
 )
 
 _CHUNK_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object as it is kept: all its bytes, and the checksums the store computed itself."""
-
-    body: bytes
-    etag: str
-    last_modified_s: float
-    options: PutOptions
-    checksums: Checksums
 
 
 @dataclass(slots=True)
@@ -107,6 +96,16 @@ class MemoryStore:
         """From now on every call raises NO_SUCH_BUCKET."""
         self._bucket_is_there = False
 
+    def archive(self, key: str, storage_class: str = "GLACIER") -> None:
+        """The object is of an archive class now: unreadable until it is restored."""
+        self._objects[key] = self._stored(key).archive(storage_class)
+
+    def finish_restores(self) -> None:
+        """Every restore that was asked for is done."""
+        for key, stored in self._objects.items():
+            if stored.restored is RestoreState.ONGOING:
+                self._objects[key] = replace(stored, restored=RestoreState.DONE)
+
     async def check(self) -> None:
         """The bucket is there."""
         await self._enter()
@@ -138,7 +137,7 @@ class MemoryStore:
                 return ListPage(objects, start, prefixes)
             start = key
             if not group:
-                objects.append(self._listed(key))
+                objects.append(self._objects[key].listed(key))
             elif not told:
                 prefixes.append(group)
         return ListPage(objects, None, prefixes)
@@ -154,6 +153,7 @@ class MemoryStore:
         """Open the body; it stays what it was even if the object is replaced meanwhile."""
         await self._enter()
         stored = self._stored(key)
+        stored.refuse_if_unreadable(key)
         if if_match and self.abilities.reads_if_match and if_match != stored.etag:
             raise StoreError(
                 StoreErrorKind.PRECONDITION, f"{key}: the object has another ETag now", status=412
@@ -162,7 +162,7 @@ class MemoryStore:
             raise StoreError(StoreErrorKind.INVALID, f"{key}: the range lies behind the end", status=416)
         end = len(stored.body) if length is None else min(len(stored.body), offset + length)
         body = stored.body if offset == 0 and end == len(stored.body) else stored.body[offset:end]
-        return _MemoryReading(self._head_of(key, stored), body, self._chunk_bytes)
+        return MemoryReading(self._head_of(key, stored), body, self._chunk_bytes)
 
     async def put(
         self, key: str, body: bytes | ByteSource, size_bytes: int, options: PutOptions
@@ -174,12 +174,12 @@ class MemoryStore:
             raise StoreError(
                 StoreErrorKind.INVALID, f"{key}: too large for one put", provider_code="EntityTooLarge"
             )
-        data = await _collect(body, size_bytes)
+        data = await collect(body, size_bytes)
         await self._enter()
-        computed = _checksums_of(data)
+        computed = checksums_of(data)
         sent = self._verified(options.checksums, computed)
         self._store(key, StoredObject(data, xxhash.xxh3_128_hexdigest(data), self._now(), options, computed))
-        return PutReceipt(self._objects[key].etag, sent)
+        return PutReceipt(self._objects[key].etag, sent, self._encrypts(options))
 
     async def copy_from(self, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
         """The object exists with the source's bytes and these options."""
@@ -189,8 +189,8 @@ class MemoryStore:
         if len(body) > self.abilities.max_copy_bytes:
             raise StoreError(StoreErrorKind.INVALID, f"{source.key}: too large for one copy", status=400)
         etag = xxhash.xxh3_128_hexdigest(body)
-        self._store(key, StoredObject(body, etag, self._now(), options, _checksums_of(body)))
-        return PutReceipt(etag, self._published(self._objects[key].checksums))
+        self._store(key, StoredObject(body, etag, self._now(), options, checksums_of(body)))
+        return PutReceipt(etag, self._published(self._objects[key].checksums), self._encrypts(options))
 
     async def create_upload(self, key: str, options: PutOptions) -> str:
         """The id of a new multipart upload."""
@@ -229,10 +229,10 @@ class MemoryStore:
             raise StoreError(
                 StoreErrorKind.INVALID, f"{key}: part {part_number} is out of bounds", status=400
             )
-        data = await _collect(body, size_bytes)
+        data = await collect(body, size_bytes)
         await self._enter()
         upload = self._upload(key, upload_id)
-        sent = self._verified(checksums, _checksums_of(data))
+        sent = self._verified(checksums, checksums_of(data))
         receipt = PartReceipt(part_number, xxhash.xxh3_128_hexdigest(data), len(data), sent)
         upload.parts[part_number] = (data, receipt)
         return receipt
@@ -260,7 +260,7 @@ class MemoryStore:
                 StoreErrorKind.INVALID, f"{key}: a part is too small", provider_code="EntityTooSmall"
             )
         data = b"".join(bodies)
-        computed = _checksums_of(data)
+        computed = checksums_of(data)
         sent = Checksums()
         if self.abilities.full_object_crc64:
             self._verified(checksums, computed)
@@ -268,7 +268,7 @@ class MemoryStore:
         etag = f"{xxhash.xxh3_128_hexdigest(data)}-{len(numbers)}"
         self._store(key, StoredObject(data, etag, self._now(), upload.options, computed))
         del self._uploads[upload_id]
-        return PutReceipt(etag, sent)
+        return PutReceipt(etag, sent, self._encrypts(upload.options))
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         """The upload and its parts are gone."""
@@ -284,6 +284,20 @@ class MemoryStore:
         """Every open upload under the prefix."""
         await self._enter()
         return [OpenUpload(u.key, id_) for id_, u in self._uploads.items() if u.key.startswith(prefix)]
+
+    async def tags(self, key: str) -> Mapping[str, str]:
+        """The object's tags."""
+        await self._enter()
+        return self._stored(key).options.tags
+
+    async def restore(self, key: str, *, days: int) -> None:
+        """Under way until finish_restores()."""
+        await self._enter()
+        stored = self._stored(key)
+        if not stored.archived:
+            raise StoreError(StoreErrorKind.INVALID, f"{key}: is not archived", status=403)
+        if stored.restored is RestoreState.NONE:
+            self._objects[key] = replace(stored, restored=RestoreState.ONGOING)
 
     async def delete(self, key: str) -> None:
         """The object is gone."""
@@ -333,6 +347,7 @@ class MemoryStore:
             raise StoreError(
                 StoreErrorKind.PRECONDITION, f"{source.key}: the object has another ETag now", status=412
             )
+        stored.refuse_if_unreadable(source.key)
         return stored.body
 
     def _upload(self, key: str, upload_id: str) -> _Upload:
@@ -351,26 +366,11 @@ class MemoryStore:
             bisect.insort(self._order, (self._sort_key(key), key))
         self._objects[key] = stored
 
-    def _listed(self, key: str) -> ListedObject:
-        stored = self._objects[key]
-        modified_s = int(stored.last_modified_s * 1000) / 1000
-        return ListedObject(
-            key, len(stored.body), modified_s, stored.etag, stored.options.storage_class or "STANDARD"
-        )
-
     def _head_of(self, key: str, stored: StoredObject) -> ObjectHead:
-        options = stored.options
-        return ObjectHead(
-            key,
-            len(stored.body),
-            float(int(stored.last_modified_s)),
-            stored.etag,
-            content_type=options.content_type,
-            headers=options.headers,
-            user_metadata=options.user_metadata,
-            checksums=self._published(stored.checksums),
-            storage_class=options.storage_class or "STANDARD",
-        )
+        return stored.head(key, self._published(stored.checksums), encrypted=self._encrypts(stored.options))
+
+    def _encrypts(self, options: PutOptions) -> bool:
+        return options.encrypt_kms and self.abilities.encrypts_kms
 
     def _published(self, computed: Checksums) -> Checksums:
         return self._of_known_kinds(computed) if self._publishes else Checksums()
@@ -394,104 +394,3 @@ class MemoryStore:
                 provider_code="BadDigest",
             )
         return given
-
-
-class _MemoryReading:
-    """Pushes a body chunk by chunk, at once and as long as it is not paused."""
-
-    def __init__(self, head: ObjectHead, body: bytes, chunk_bytes: int) -> None:
-        self.head = head
-        self.size_bytes = len(body)
-        self._body = memoryview(body)
-        self._chunk_bytes = chunk_bytes
-        self._position = 0
-        self._sink: ByteSink | None = None
-        self._paused = False
-        self._pushing = False
-
-    def start(self, sink: ByteSink) -> None:
-        """Push until the end or the first pause."""
-        self._sink = sink
-        self._push()
-
-    def pause(self) -> None:
-        """No further chunk comes."""
-        self._paused = True
-
-    def resume(self) -> None:
-        """Push on from where it stopped."""
-        self._paused = False
-        self._push()
-
-    async def read_all(self, limit_bytes: int) -> bytes:
-        """The whole body."""
-        if self.size_bytes > limit_bytes:
-            raise StoreError(StoreErrorKind.TRUNCATED, f"{self.head.key}: more than {limit_bytes} bytes came")
-        return bytes(self._body)
-
-    async def close(self) -> None:
-        """Nothing is pushed any more."""
-        self._sink = None
-
-    def _push(self) -> None:
-        # A sink may pause and resume inside feed(): the outer loop goes on, an inner one would nest.
-        if self._pushing:
-            return
-        self._pushing = True
-        try:
-            while self._sink is not None and not self._paused:
-                if self._position == self.size_bytes:
-                    sink, self._sink = self._sink, None
-                    sink.end()
-                    return
-                chunk = bytes(self._body[self._position : self._position + self._chunk_bytes])
-                self._position += len(chunk)
-                self._sink.feed(chunk)
-        finally:
-            self._pushing = False
-
-
-class _Collector:
-    """A sink that keeps everything and refuses what was not announced."""
-
-    def __init__(self, size_bytes: int) -> None:
-        self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._size_bytes = size_bytes
-        self._chunks: list[bytes] = []
-
-    def feed(self, chunk: bytes) -> None:
-        if not self.done.done():
-            self._chunks.append(chunk)
-
-    def end(self) -> None:
-        data = b"".join(self._chunks)
-        self._chunks.clear()
-        if self.done.done():
-            return
-        if len(data) == self._size_bytes:
-            self.done.set_result(data)
-        else:
-            self.done.set_exception(_wrong_size(len(data), self._size_bytes))
-
-    def fail(self, error: Exception) -> None:
-        self._chunks.clear()
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-async def _collect(body: bytes | ByteSource, size_bytes: int) -> bytes:
-    if isinstance(body, bytes):
-        if len(body) != size_bytes:
-            raise _wrong_size(len(body), size_bytes)
-        return body
-    collector = _Collector(size_bytes)
-    body.start(collector)
-    return await collector.done
-
-
-def _wrong_size(got: int, announced: int) -> StoreError:
-    return StoreError(StoreErrorKind.TRUNCATED, f"{got} bytes came, {announced} were announced")
-
-
-def _checksums_of(data: bytes) -> Checksums:
-    return Checksums(crc64_xz=fastcrc.crc64.xz(data), crc64_nvme=awscrt_checksums.crc64nvme(data))

@@ -72,6 +72,11 @@ class StoreFactory:
             override = None
         url = self._url_of(location, region, override)
         profile = _profile(cloud, url, override)
+        if location.requester_pays and not profile.payer_header:
+            raise StoreError(
+                StoreErrorKind.UNSUPPORTED,
+                f"{profile.name} has no requester-pays buckets in its S3 dialect; leave enable_requester_pays out",
+            )
         bucket = Bucket(
             _bucket_name(location),
             Place(url, profile.signing_region(region)),
@@ -79,6 +84,7 @@ class StoreFactory:
             profile,
             self._pool,
             url_of_region=lambda other: endpoint_url(cloud, other),
+            requester_pays=location.requester_pays,
         )
         return S3Store(bucket)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from omsd.domain.caveats import Caveat
 from omsd.domain.errors import DECISIVE_KINDS, Failure, Side, StoreError, StoreErrorKind, failure_of
 from omsd.domain.model import OpenUpload, TaskSpec
 from omsd.domain.retry import RetryPolicy, next_delay
@@ -87,11 +89,20 @@ class UploadLog:
 
 
 @dataclass(slots=True)
+class TaskNotes:
+    """What was learned of a task's services on the way. lacks: what they do not have; tags_proven: the destination keeps tags."""
+
+    lacks: set[Caveat] = field(default_factory=set)
+    tags_proven: bool = False
+
+
+@dataclass(slots=True)
 class ShardContext:
     """redo_since_s: start of the run if an earlier lease may have written objects that were never reported, else None.
 
     learned: the ends whose service has been asked what it is (see learn()); shared by all shards that use the same stores.
-    server_copying: likewise; None = everything is streamed. lists: the bucket of the task's object list files, if it has any.
+    server_copying: likewise; None = everything is streamed. notes: likewise. restore_since_s: of the shard.
+    lists: the bucket of the task's object list files, if it has any.
     """
 
     source: ObjectStore
@@ -109,6 +120,9 @@ class ShardContext:
     meter: Meter = field(default_factory=Meter)
     random01: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    now_s: Callable[[], float] = time.time
+    restore_since_s: float = 0.0
+    notes: TaskNotes = field(default_factory=TaskNotes)
 
     def policy(self, kind: StoreErrorKind) -> RetryPolicy:
         """How often and how fast the engine tries again; a storm of refusals is sat out."""
@@ -164,7 +178,7 @@ class ShardContext:
         side = error.side or Side.SOURCE
         if error.kind not in DECISIVE_KINDS:
             return
-        if error.kind not in (StoreErrorKind.NO_SPACE, StoreErrorKind.FORBIDDEN_ADDRESS):
+        if error.kind not in _CERTAIN_KINDS:
             try:
                 await self.store_at(side).check()
             except StoreError as confirmation:
@@ -174,6 +188,16 @@ class ShardContext:
                 return
         raise ShardFailedError(failure_of(error, side), decisive=True) from error
 
+
+# Decisive though the bucket itself answers.
+_CERTAIN_KINDS = frozenset(
+    {
+        StoreErrorKind.NO_SPACE,
+        StoreErrorKind.FORBIDDEN_ADDRESS,
+        StoreErrorKind.ENCRYPTION,
+        StoreErrorKind.BALANCE,
+    }
+)
 
 # While most requests fail, each retry waits this much longer: the service gets air, and nothing is given up.
 _EMPTY_BUDGET_PAUSE_S = 1.0

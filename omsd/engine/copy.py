@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from omsd.domain.caveats import Caveat
 from omsd.domain.errors import Failure, Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import CrcOrigin, Outcome, OutcomeKind, OverwriteMode, Verdict
+from omsd.domain.model import Outcome, OutcomeKind, OverwriteMode
 from omsd.domain.overwrite import Action, decide, equal_crc64
 from omsd.domain.plan import map_key
+from omsd.domain.storage import is_archive_class
 from omsd.engine.context import AT_DESTINATION, AT_SOURCE, GaveUpError, ShardContext
 from omsd.engine.digest import digest_for
 from omsd.engine.multipart import MultipartCopy
+from omsd.engine.outfit import Outfitter, refuses_tags
+from omsd.engine.records import changing, failed_of, record_of, success_of
+from omsd.engine.restore import Deferred, ask_for_restore, defer
 from omsd.engine.servercopy import ServerCopier
 from omsd.engine.stream import BodyTap, BytesBody, PacedBody
 from omsd.ports.objectstore import (
@@ -20,39 +25,33 @@ from omsd.ports.objectstore import (
     PutOptions,
     PutReceipt,
     Reading,
+    RestoreState,
 )
 
 # A source object that changes more often than this while it is copied is failed: it is a log being written, not data at rest.
 _MAX_RESTARTS = 4
 
 
-# As plain numbers: arithmetic of flags costs a microsecond per object.
-_PUBLISHED, _STREAMED, _STORED = map(int, (CrcOrigin.SOURCE, CrcOrigin.STREAM, CrcOrigin.DESTINATION))
-_SUCCEEDED, _MATCH, _SKIP, _DONE = OutcomeKind.SUCCESS, Verdict.MATCH, Action.SKIP, Action.DONE
-
-
 @dataclass(slots=True)
 class Candidate:
-    """An object to copy. listed: None if only its name is known. decided: the listings of both ends already said copy."""
+    """An object to copy. listed: None if only its name is known. decided: the listings of both ends already said copy.
+
+    tagged: its tags go with it, unless the destination refused them. sent_tags: they went with the last try.
+    caveats: what is left out of what is written now.
+    """
 
     key: str
     position: int
     listed: ListedObject | None = None
     decided: bool = False
+    tagged: bool = True
+    sent_tags: bool = False
+    caveats: tuple[Caveat, ...] = ()
 
     @property
     def listed_bytes(self) -> int:
         """The size it was counted with when it was listed."""
         return self.listed.size_bytes if self.listed is not None else 0
-
-
-def options_for(head: ObjectHead, sums: Checksums, *, metadata: bool) -> PutOptions:
-    """What the destination object is written with: the content type always, the other metadata when asked for."""
-    if not metadata:
-        return PutOptions(content_type=head.content_type, checksums=sums)
-    return PutOptions(
-        content_type=head.content_type, headers=head.headers, user_metadata=head.user_metadata, checksums=sums
-    )
 
 
 class ObjectCopier:
@@ -61,14 +60,19 @@ class ObjectCopier:
     def __init__(self, context: ShardContext) -> None:
         self._ctx = context
         self._spec = context.spec
-        self._server = ServerCopier(context, self._proven, self._copy_options)
+        self._server = ServerCopier(context, self._proven)
+        self._outfitter = Outfitter(context)
 
-    async def copy(self, candidate: Candidate) -> Outcome:
-        """The final record of the object. Raises ShardFailedError if the task cannot go on; StoreErrors become the record."""
+    async def copy(self, candidate: Candidate) -> Outcome | Deferred:
+        """The final record of the object, or that it is put off. Raises ShardFailedError if the task cannot go on.
+
+        StoreErrors become the record.
+        """
         target_key = map_key(self._spec.save_prefix, candidate.key)
         if len(target_key.encode()) > self._ctx.destination.abilities.max_key_bytes:
-            return _failed(
-                candidate,
+            return failed_of(
+                candidate.key,
+                candidate.listed,
                 Failure(
                     "TRF.0060",
                     f"the destination key has more than {self._ctx.destination.abilities.max_key_bytes} bytes",
@@ -78,26 +82,59 @@ class ObjectCopier:
         current = candidate
         while True:
             try:
-                return await self._once(current, target_key)
+                outcome = await self._once(current, target_key)
+                return _with_caveats(outcome, current.caveats) if current.caveats else outcome
             except GaveUpError as end:
-                return _failed(current, failure_of(end.error, end.error.side or Side.SOURCE))
+                if end.error.kind is StoreErrorKind.ARCHIVED:
+                    return await self._archived(current, end.error)
+                return failed_of(
+                    current.key, current.listed, failure_of(end.error, end.error.side or Side.SOURCE)
+                )
             except StoreError as error:
                 await self._ctx.raise_if_decisive(error)
+                if error.kind is StoreErrorKind.ARCHIVED:
+                    return await self._archived(current, error)
+                if self._is_about_tags(current, error):
+                    current = replace(current, tagged=False)
+                    continue
                 if error.kind is StoreErrorKind.PRECONDITION and error.side is Side.SOURCE:
                     restarts += 1
                     if restarts > _MAX_RESTARTS:
-                        return _failed(current, _changing(restarts))
+                        return failed_of(current.key, current.listed, changing(restarts))
                     current = Candidate(candidate.key, candidate.position)
                     continue
                 attempt += 1
                 if not await self._ctx.backed_off(error, attempt):
-                    return _failed(current, failure_of(error, error.side or Side.SOURCE))
+                    return failed_of(
+                        current.key, current.listed, failure_of(error, error.side or Side.SOURCE)
+                    )
 
-    async def _once(self, candidate: Candidate, target_key: str) -> Outcome:
+    def _is_about_tags(self, candidate: Candidate, error: StoreError) -> bool:
+        """Was a write refused that may succeed without tags? What the service lacks is not sent again."""
+        if not (self._spec.migrate_metadata and candidate.sent_tags and refuses_tags(error)):
+            return False
+        if error.kind is StoreErrorKind.UNSUPPORTED:
+            self._ctx.notes.lacks.add(Caveat.TAGS_NOT_WRITTEN)
+        return True
+
+    async def _archived(self, candidate: Candidate, error: StoreError) -> Outcome | Deferred:
+        if not self._spec.restore_archived:
+            return failed_of(candidate.key, candidate.listed, failure_of(error, error.side or Side.SOURCE))
+        asked = await ask_for_restore(self._ctx, candidate.key)
+        return failed_of(candidate.key, candidate.listed, asked) if isinstance(asked, Failure) else asked
+
+    async def _once(self, candidate: Candidate, target_key: str) -> Outcome | Deferred:
         listed = candidate.listed
         if listed is None:
             with AT_SOURCE:
                 head = await self._ctx.source.head(candidate.key)
+            if self._ctx.restore_since_s and head.restore is RestoreState.ONGOING:
+                put_off = defer(self._ctx, candidate.key)
+                return (
+                    failed_of(candidate.key, candidate.listed, put_off)
+                    if isinstance(put_off, Failure)
+                    else put_off
+                )
             listed = ListedObject(
                 candidate.key, head.size_bytes, head.last_modified_s, head.etag, head.storage_class
             )
@@ -105,16 +142,13 @@ class ObjectCopier:
             outcome = await self._unless_needed(candidate.key, listed, target_key)
             if outcome is not None:
                 return outcome
-        copied = await self._server.copy(listed, target_key)
-        if copied is not None:
-            head, stored = copied
-            return _success(listed, head.size_bytes, head, Checksums(), stored)
+        if self._ctx.server_copying is not None:
+            outcome = await self._copy_in_service(candidate, listed, target_key)
+            if outcome is not None:
+                return outcome
         if listed.size_bytes > self._ctx.settings.single_put_max_bytes:
-            return await self._copy_parts(listed, target_key)
-        return await self._copy_single(listed, target_key)
-
-    def _copy_options(self, head: ObjectHead) -> PutOptions:
-        return options_for(head, head.checksums, metadata=self._spec.migrate_metadata)
+            return await self._copy_parts(candidate, listed, target_key)
+        return await self._copy_single(candidate, listed, target_key)
 
     async def _unless_needed(self, key: str, listed: ListedObject, target_key: str) -> Outcome | None:
         """The record of an object that need not be copied, by looking at the destination; None if it must be."""
@@ -139,7 +173,7 @@ class ObjectCopier:
                 source_crc64=source_sums,
                 target_crc64=target_sums,
             )
-        return record_of(listed, decision.action, decision.reason)
+        return record_of(listed, decision.action, decision.reason, encrypts=self._spec.encrypt_kms)
 
     async def _target(self, target_key: str) -> ObjectHead | None:
         if self._spec.overwrite_mode is OverwriteMode.FULL_OVERWRITE and self._ctx.redo_since_s is None:
@@ -152,7 +186,29 @@ class ObjectCopier:
                 return None
             raise
 
-    async def _copy_single(self, listed: ListedObject, target_key: str) -> Outcome:
+    async def _options_for(self, candidate: Candidate, head: ObjectHead, sums: Checksums) -> PutOptions:
+        options, candidate.caveats = await self._outfitter.options_for(head, sums, tagged=candidate.tagged)
+        candidate.sent_tags = bool(options.tags)
+        return options
+
+    async def _prove_tags(self, candidate: Candidate, target_key: str) -> None:
+        if candidate.sent_tags and not await self._outfitter.tags_are_kept(target_key):
+            candidate.caveats += (Caveat.TAGS_NOT_WRITTEN,)
+
+    async def _copy_in_service(
+        self, candidate: Candidate, listed: ListedObject, target_key: str
+    ) -> Outcome | None:
+        """None if the object must be streamed."""
+        copied = await self._server.copy(
+            listed, target_key, lambda head: self._options_for(candidate, head, head.checksums)
+        )
+        if copied is None:
+            return None
+        head, stored = copied
+        await self._prove_tags(candidate, target_key)
+        return success_of(listed, head.size_bytes, head, Checksums(), stored)
+
+    async def _copy_single(self, candidate: Candidate, listed: ListedObject, target_key: str) -> Outcome:
         await self._ctx.pacers.acquire()
         succeeded = False
         try:
@@ -160,9 +216,9 @@ class ObjectCopier:
                 reading = await self._ctx.source.read(listed.key, if_match=listed.etag)
             try:
                 if self._goes_whole(reading):
-                    outcome = await self._put_whole(reading, listed, target_key)
+                    outcome = await self._put_whole(candidate, reading, listed, target_key)
                 else:
-                    outcome = await self._put_stream(reading, listed, target_key)
+                    outcome = await self._put_stream(candidate, reading, listed, target_key)
             finally:
                 await reading.close()
             succeeded = True
@@ -182,7 +238,9 @@ class ObjectCopier:
         xz_unknown = abilities.verifies_crc64_xz and known.crc64_xz is None
         return nvme_unknown or xz_unknown
 
-    async def _put_whole(self, reading: Reading, listed: ListedObject, target_key: str) -> Outcome:
+    async def _put_whole(
+        self, candidate: Candidate, reading: Reading, listed: ListedObject, target_key: str
+    ) -> Outcome:
         """Read all, check against what the source publishes, put with the checksum that the destination verifies."""
         ctx = self._ctx
         head = reading.head
@@ -196,11 +254,12 @@ class ObjectCopier:
                 sums = digest.checksums()
                 check_source(head, sums)
             ctx.meter.moved_total_bytes += len(data)
-            options = options_for(head, sums, metadata=self._spec.migrate_metadata)
+            options = await self._options_for(candidate, head, sums)
             with AT_DESTINATION:
                 receipt = await self._put_paced(target_key, data, options)
             stored = await self._proven(target_key, len(data), sums, receipt, head)
-        return _success(listed, len(data), head, sums, stored)
+        await self._prove_tags(candidate, target_key)
+        return success_of(listed, len(data), head, sums, stored)
 
     async def _put_paced(self, target_key: str, data: bytes, options: PutOptions) -> PutReceipt:
         """Put what was read whole; under a limit no faster than that."""
@@ -214,13 +273,15 @@ class ObjectCopier:
         finally:
             body.close()
 
-    async def _put_stream(self, reading: Reading, listed: ListedObject, target_key: str) -> Outcome:
+    async def _put_stream(
+        self, candidate: Candidate, reading: Reading, listed: ListedObject, target_key: str
+    ) -> Outcome:
         """Pipe the body through; the proof comes with the answer, or by looking."""
         ctx = self._ctx
         head = reading.head
         digest = digest_for(head.checksums, ctx.destination.abilities)
         tap = BodyTap(reading, digest, ctx.meter, ctx.throttle)
-        options = options_for(head, head.checksums, metadata=self._spec.migrate_metadata)
+        options = await self._options_for(candidate, head, head.checksums)
         try:
             with AT_DESTINATION:
                 receipt = await ctx.destination.put(target_key, tap, reading.size_bytes, options)
@@ -229,17 +290,24 @@ class ObjectCopier:
         finally:
             tap.close()
             ctx.meter.settle(digest.size_bytes)
-        return _success(listed, reading.size_bytes, head, sums, stored)
+        await self._prove_tags(candidate, target_key)
+        return success_of(listed, reading.size_bytes, head, sums, stored)
 
-    async def _copy_parts(self, listed: ListedObject, target_key: str) -> Outcome:
+    async def _copy_parts(self, candidate: Candidate, listed: ListedObject, target_key: str) -> Outcome:
         with AT_SOURCE:
             head = await self._ctx.source.head(listed.key)
             if listed.etag and head.etag != listed.etag:
                 raise StoreError(StoreErrorKind.PRECONDITION, f"{listed.key!r} changed after it was listed")
+            if is_archive_class(self._spec.source.cloud_type, head.storage_class):
+                # Before an upload is opened for nothing; some buckets let archived objects be read as they are.
+                probe = await self._ctx.source.read(listed.key, offset=0, length=1, if_match=head.etag)
+                await probe.close()
         copy = MultipartCopy(self._ctx, head, target_key)
-        sums, receipt = await copy.run(options_for(head, Checksums(), metadata=self._spec.migrate_metadata))
+        options = await self._options_for(candidate, head, Checksums())
+        sums, receipt = await copy.run(options)
         stored = await self._proven(target_key, head.size_bytes, sums, receipt, head)
-        return _success(listed, head.size_bytes, head, sums, stored)
+        await self._prove_tags(candidate, target_key)
+        return success_of(listed, head.size_bytes, head, sums, stored)
 
     async def verify(
         self, target_key: str, size_bytes: int, sums: Checksums, receipt: PutReceipt
@@ -276,30 +344,31 @@ class ObjectCopier:
             with AT_SOURCE:
                 check_source(source, sums)
             with AT_DESTINATION:
-                return await self.verify(target_key, size_bytes, sums, receipt)
+                stored = await self.verify(target_key, size_bytes, sums, receipt)
+                if self._spec.encrypt_kms and not receipt.encrypted_kms:
+                    await self._prove_encryption(target_key)
+                return stored
         except StoreError as error:
-            if error.kind is StoreErrorKind.INTEGRITY:
+            if error.kind in (StoreErrorKind.INTEGRITY, StoreErrorKind.ENCRYPTION):
                 with AT_DESTINATION:
                     await self._ctx.destination.delete(target_key)
+            if error.kind is StoreErrorKind.ENCRYPTION:
+                # The service took the wish and forgot it, for this object: other objects may fare better.
+                raise GaveUpError(error) from error
             raise
 
+    async def _prove_encryption(self, target_key: str) -> None:
+        if not (await self._ctx.destination.head(target_key)).encrypted_kms:
+            raise StoreError(
+                StoreErrorKind.ENCRYPTION,
+                f"{target_key!r} was stored, but not encrypted with KMS, and has been removed again",
+            )
 
-def record_of(listed: ListedObject, action: Action, reason: str) -> Outcome | None:
-    """The record of an object that is not copied; None if it is to be copied."""
-    if action is _SKIP:
-        return Outcome(
-            listed.key, listed.size_bytes, OutcomeKind.SKIPPED, listed.last_modified_s, reason=reason
-        )
-    if action is _DONE:
-        return Outcome(
-            listed.key,
-            listed.size_bytes,
-            _SUCCEEDED,
-            listed.last_modified_s,
-            _MATCH,
-            reason=reason,
-        )
-    return None
+
+def _with_caveats(outcome: Outcome | Deferred, caveats: tuple[Caveat, ...]) -> Outcome | Deferred:
+    if not isinstance(outcome, Outcome) or outcome.kind is not OutcomeKind.SUCCESS:
+        return outcome
+    return replace(outcome, caveats=tuple(sorted(set(caveats))))
 
 
 def check_source(head: ObjectHead, sums: Checksums) -> None:
@@ -309,49 +378,3 @@ def check_source(head: ObjectHead, sums: Checksums) -> None:
             StoreErrorKind.INTEGRITY,
             f"the bytes read of {head.key!r} do not have the CRC64 that the source publishes",
         )
-
-
-def _success(
-    listed: ListedObject, size_bytes: int, head: ObjectHead, sums: Checksums, stored: Checksums
-) -> Outcome:
-    xz, xz_from = _told(sums.crc64_xz, head.checksums.crc64_xz, stored.crc64_xz)
-    nvme, nvme_from = _told(sums.crc64_nvme, head.checksums.crc64_nvme, stored.crc64_nvme)
-    return Outcome(
-        listed.key,
-        size_bytes,
-        _SUCCEEDED,
-        head.last_modified_s,
-        _MATCH,
-        xz,
-        nvme,
-        crc64_xz_from=xz_from,
-        crc64_nvme_from=nvme_from,
-    )
-
-
-def _told(streamed: int | None, published: int | None, stored: int | None) -> tuple[int, int]:
-    """The CRC64 and who told it; only values that agree come this far."""
-    value, origins = -1, 0
-    for told, origin in ((stored, _STORED), (published, _PUBLISHED), (streamed, _STREAMED)):
-        if told is not None:
-            value, origins = told, origins | origin
-    return value, origins
-
-
-def _failed(candidate: Candidate, failure: Failure) -> Outcome:
-    listed = candidate.listed
-    return Outcome(
-        candidate.key,
-        candidate.listed_bytes,
-        OutcomeKind.FAILED,
-        listed.last_modified_s if listed is not None else 0.0,
-        error_code=failure.code,
-        reason=failure.message,
-    )
-
-
-def _changing(restarts: int) -> Failure:
-    return Failure(
-        "TRF.0157",
-        f"the source object changed {restarts} times while it was copied; retry when it is at rest",
-    )

@@ -144,9 +144,7 @@ class ListsRun:
                 digest.update(data)
                 sums = digest.checksums()
                 with AT_DESTINATION:
-                    receipt = await ctx.destination.put(
-                        key, data, len(data), PutOptions(content_type=_CONTENT_TYPE, checksums=sums)
-                    )
+                    receipt = await ctx.destination.put(key, data, len(data), self._options(sums))
             if equal_crc64(receipt.checksums, sums) is False:
                 raise StoreError(StoreErrorKind.INTEGRITY, f"CRC64 of {key!r} is not that of the bytes sent")
             succeeded = True
@@ -157,4 +155,7 @@ class ListsRun:
         """In parts, as any large object; the spooled list stands for the source."""
         head = ObjectHead(key, spooled.size_bytes, 0.0, "", _CONTENT_TYPE)
         copy = MultipartCopy(self._ctx, head, key, source=SpoolSource(spooled, head))
-        await copy.run(PutOptions(content_type=_CONTENT_TYPE))
+        await copy.run(self._options(Checksums()))
+
+    def _options(self, sums: Checksums) -> PutOptions:
+        return PutOptions(content_type=_CONTENT_TYPE, checksums=sums, encrypt_kms=self._ctx.spec.encrypt_kms)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from omsd.domain.model import Checkpoint, Counters, LiveProgress, Outcome, OutcomeKind, ShardKind
+from omsd.engine.restore import Deferred
 from omsd.engine.settings import EngineSettings
 from omsd.engine.stream import Meter
 
@@ -41,8 +43,9 @@ class ShardAccount:
         self._window_objects = settings.window_objects
         self._next_position = start.position
         self._head = start.position
-        self._open: dict[int, Outcome] = {}
-        self._ready: list[Outcome] = []
+        self._open: dict[int, Outcome | Deferred] = {}
+        self._ready: list[Outcome | Deferred] = []
+        self._deferred_num = 0
         self._listed_num = 0
         self._listed_bytes = 0
         self._held = [0, 0, 0]
@@ -68,6 +71,11 @@ class ShardAccount:
             return False
         return self._begun_num < self._lead_objects or self._begun_bytes < self._lead_bytes
 
+    @property
+    def deferred_num(self) -> int:
+        """Deferred objects that no batch has taken yet."""
+        return self._deferred_num
+
     async def place_room(self) -> None:
         """Return when one more position may be opened, or when none is wanted any more."""
         while not self.has_room and not self._stopped:
@@ -89,14 +97,21 @@ class ShardAccount:
         self._begun_bytes += size_bytes
         return position
 
-    def settle(self, position: int, outcome: Outcome, listed_bytes: int) -> None:
-        """That object is final. listed_bytes: as given when its position was opened; the object may have changed since."""
-        slot = _slot(outcome)
+    def settle(self, position: int, outcome: Outcome | Deferred, listed_bytes: int) -> None:
+        """That object is final, or put off. listed_bytes: as given when its position was opened; it may have changed since.
+
+        The size of what is put off counts once it is final.
+        """
         self._begun_num -= 1
         self._begun_bytes -= listed_bytes
-        self._listed_bytes += outcome.size_bytes - listed_bytes
-        self._held[slot] += 1
-        self._held_bytes[slot] += outcome.size_bytes
+        self._listed_bytes -= listed_bytes
+        if isinstance(outcome, Deferred):
+            self._deferred_num += 1
+        else:
+            slot = _slot(outcome)
+            self._listed_bytes += outcome.size_bytes
+            self._held[slot] += 1
+            self._held_bytes[slot] += outcome.size_bytes
         self._open[position] = outcome
         while (ready := self._open.pop(self._head, None)) is not None:
             self._ready.append(ready)
@@ -109,21 +124,29 @@ class ShardAccount:
         ):
             self._room.set()
 
-    def take_batch(self, limit: int) -> tuple[tuple[Outcome, ...], Counters, Checkpoint] | None:
-        """At most `limit` records in order and the checkpoint behind them; None if none is ready."""
+    def take_batch(
+        self, limit: int
+    ) -> tuple[tuple[Outcome, ...], tuple[str, ...], Counters, Checkpoint] | None:
+        """At most `limit` records in order, the deferred keys among them, and the checkpoint behind them; None if none is ready."""
         if not self._ready:
             return None
-        outcomes = self._ready[:limit]
+        taken = self._ready[:limit]
         del self._ready[:limit]
+        outcomes = [entry for entry in taken if isinstance(entry, Outcome)]
         counters = count(outcomes)
+        deferred: tuple[str, ...] = ()
+        if len(outcomes) < len(taken):
+            deferred = tuple(entry.key for entry in taken if isinstance(entry, Deferred))
+            self._deferred_num -= len(deferred)
+            counters = replace(counters, listed_num=len(taken))
         self._listed_num -= counters.listed_num
         self._listed_bytes -= counters.listed_size_bytes
         for outcome in outcomes:
             slot = _slot(outcome)
             self._held[slot] -= 1
             self._held_bytes[slot] -= outcome.size_bytes
-        self._checkpoint = self._behind(len(outcomes), outcomes[-1].key)
-        return tuple(outcomes), counters, self._checkpoint
+        self._checkpoint = self._behind(len(taken), taken[-1].key)
+        return tuple(outcomes), deferred, counters, self._checkpoint
 
     def _behind(self, taken_num: int, last_key: str) -> Checkpoint:
         """The checkpoint when so many records more are taken."""

@@ -20,28 +20,36 @@ from omsd.ports.objectstore import (
     PutReceipt,
 )
 
+OptionsOf = Callable[[ObjectHead], Awaitable[PutOptions]]
 Prove = Callable[[str, int, Checksums, PutReceipt, ObjectHead], Awaitable[Checksums]]
 
 # Tried again by whoever copies the object, as when it is streamed: they say nothing about copying.
-_PASSING_KINDS = frozenset({StoreErrorKind.THROTTLED, StoreErrorKind.UNAVAILABLE, StoreErrorKind.NETWORK})
+_PASSING_KINDS = frozenset(
+    {
+        StoreErrorKind.THROTTLED,
+        StoreErrorKind.UNAVAILABLE,
+        StoreErrorKind.NETWORK,
+        StoreErrorKind.ARCHIVED,
+    }
+)
 
 
 class ServerCopier:
     """Copies objects of one shard inside the service; may be used by many tasks at once.
 
-    prove: raises INTEGRITY unless the object at the destination is the source's. options_of: what it is written with.
+    prove: raises INTEGRITY unless the object at the destination is the source's.
     """
 
-    def __init__(
-        self, context: ShardContext, prove: Prove, options_of: Callable[[ObjectHead], PutOptions]
-    ) -> None:
+    def __init__(self, context: ShardContext, prove: Prove) -> None:
         self._ctx = context
         self._prove = prove
-        self._options_of = options_of
 
-    async def copy(self, listed: ListedObject, target_key: str) -> tuple[ObjectHead, Checksums] | None:
+    async def copy(
+        self, listed: ListedObject, target_key: str, options_of: OptionsOf
+    ) -> tuple[ObjectHead, Checksums] | None:
         """The source's head and what the destination says it has, None if the object must be streamed.
 
+        options_of: what it is written with.
         Raises StoreError or GaveUpError for what may be tried again, and PRECONDITION if the source is another object by now.
         """
         copying = self._ctx.server_copying
@@ -49,15 +57,15 @@ class ServerCopier:
             return None
         if not copying.is_proven() and self._goes_in_parts(listed.size_bytes):
             # Nobody waits for the end of a huge object.
-            return await self._try(copying, listed, target_key, probes=True)
+            return await self._try(copying, listed, target_key, options_of, probes=True)
         if not copying.is_proven():
             # The first object is the probe; the others wait for what becomes of it instead of being refused all at once.
             async with copying.probing:
                 if not self._is_wanted(copying, listed):
                     return None
                 if not copying.is_proven():
-                    return await self._try(copying, listed, target_key, probes=True)
-        return await self._try(copying, listed, target_key)
+                    return await self._try(copying, listed, target_key, options_of, probes=True)
+        return await self._try(copying, listed, target_key, options_of)
 
     def _is_wanted(self, copying: ServerCopying, listed: ListedObject) -> bool:
         ctx = self._ctx
@@ -73,19 +81,29 @@ class ServerCopier:
         return size_bytes > limit
 
     async def _try(
-        self, copying: ServerCopying, listed: ListedObject, target_key: str, *, probes: bool = False
+        self,
+        copying: ServerCopying,
+        listed: ListedObject,
+        target_key: str,
+        options_of: OptionsOf,
+        *,
+        probes: bool = False,
     ) -> tuple[ObjectHead, Checksums] | None:
         attempt = 0
         while True:
             try:
                 if probes:
                     await self._check_reader(copying, listed)
-                copied = await self._copied(listed, target_key)
+                copied = await self._copied(listed, target_key, options_of)
             except (StoreError, GaveUpError) as raised:
                 error = raised.error if isinstance(raised, GaveUpError) else raised
                 if error.side is Side.SOURCE or error.kind in _PASSING_KINDS:
                     raise
-                await self._ctx.raise_if_decisive(error)
+                if error.kind is not StoreErrorKind.ENCRYPTION:
+                    await self._ctx.raise_if_decisive(error)
+                elif isinstance(raised, GaveUpError):
+                    raise
+                # A refusal that speaks of keys may be about the source's, which these credentials need not use when they write.
                 # What services refuse or break once by mistake is asked for once more.
                 attempt += 1
                 if attempt < 2 and await self._ctx.backed_off(error, attempt):
@@ -108,14 +126,16 @@ class ServerCopier:
                     "with its keys the source bucket holds another object of that name",
                 )
 
-    async def _copied(self, listed: ListedObject, target_key: str) -> tuple[ObjectHead, Checksums]:
+    async def _copied(
+        self, listed: ListedObject, target_key: str, options_of: OptionsOf
+    ) -> tuple[ObjectHead, Checksums]:
         ctx = self._ctx
         with AT_SOURCE:
             head = await ctx.source.head(listed.key)
             if listed.etag and head.etag != listed.etag:
                 raise StoreError(StoreErrorKind.PRECONDITION, f"{listed.key!r} changed after it was listed")
         source = CopySource(ctx.source.address.bucket, listed.key, head.etag)
-        options = self._options_of(head)
+        options = await options_of(head)
         if self._goes_in_parts(head.size_bytes):
             upload = MultipartCopy(ctx, head, target_key, copied_from=source)
             sums, receipt = await upload.run(options)

@@ -20,6 +20,7 @@ class EngineSettings:
     split_after_objects: keys a range that only lists must have had before its upper part is given away.
     split_objects, split_bytes: of keys already listed, so many (or so large ones) are worth a shard of their own.
     busy_attempts: instead of max_attempts while a service says that it is busy: some minutes with the delays below.
+    restore_deadline_s: how long an archived object may take to be restored. restore_poll_s: how soon it is asked after.
     """
 
     whole_max_bytes: int = 1 * MIB
@@ -44,3 +45,5 @@ class EngineSettings:
     retry_base_s: float = 0.2
     retry_cap_s: float = 20.0
     cleanup_deadline_s: float = 20.0
+    restore_deadline_s: float = 48 * 3600.0
+    restore_poll_s: float = 300.0

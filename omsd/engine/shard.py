@@ -12,11 +12,13 @@ from omsd.domain.model import LeaseId, OpenUpload, OverwriteMode, Shard, ShardKi
 from omsd.domain.overwrite import Action, decide
 from omsd.domain.plan import map_key
 from omsd.engine.context import ShardContext, ShardFailedError
-from omsd.engine.copy import Candidate, ObjectCopier, record_of
+from omsd.engine.copy import Candidate, ObjectCopier
 from omsd.engine.halver import Halver
 from omsd.engine.lister import PAGES_AHEAD, Pages, TargetCursor, list_into
 from omsd.engine.manifest import SpanAccount, SpanFeed
+from omsd.engine.records import record_of
 from omsd.engine.report import ShardAccount
+from omsd.engine.restore import next_rest_s
 from omsd.engine.stale import abort_stale
 from omsd.engine.stretch import Stretch
 from omsd.ports.objectstore import ListedObject
@@ -270,7 +272,7 @@ class ShardRun:
             action, reason = decision.action, decision.reason
             decided = action is not _NEED_CRC64
         position = self._account.open_position(listed.size_bytes)
-        record = record_of(listed, action, reason)
+        record = record_of(listed, action, reason, encrypts=spec.encrypt_kms)
         if record is not None:
             self._account.settle(position, record, listed.size_bytes)
             return
@@ -293,12 +295,21 @@ class ShardRun:
                 async with asyncio.timeout(interval_s):
                     await self._stop_reporting.wait()
             except TimeoutError:
-                await self._flush()
+                await self._flush(whole_batches=self._account.deferred_num > 0)
 
-    async def _flush(self) -> None:
-        while (batch := self._account.take_batch(self._ctx.settings.batch_objects)) is not None:
-            outcomes, counters, checkpoint = batch
-            await self._emit(ShardBatch(self._lease_id, outcomes, counters, checkpoint))
+    async def _flush(self, *, whole_batches: bool = False) -> None:
+        """Emit what is ready. whole_batches: each one with deferred keys makes a new shard, and those should be few."""
+        limit = self._ctx.settings.batch_objects
+        while not whole_batches or self._account.ready_num >= limit:
+            batch = self._account.take_batch(limit)
+            if batch is None:
+                break
+            outcomes, deferred, counters, checkpoint = batch
+            since_s = (self._shard.restore_since_s or self._ctx.now_s()) if deferred else 0.0
+            rest_s = next_rest_s(self._ctx) if deferred else 0.0
+            await self._emit(
+                ShardBatch(self._lease_id, outcomes, counters, checkpoint, deferred, since_s, rest_s)
+            )
         await self._emit(ShardProgress(self._lease_id, self._account.live()))
 
 

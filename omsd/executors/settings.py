@@ -29,6 +29,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: float
     first_byte_timeout_s: float
     stall_timeout_s: float
+    restore_deadline_s: float = 48 * 3600.0
+    restore_poll_s: float = 300.0
     ca_file: str
     verify_tls: bool
     allowed_networks: tuple[str, ...]

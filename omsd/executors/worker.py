@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -14,15 +15,17 @@ from omsd.domain.model import (
     LeaseId,
     Location,
     OpenUpload,
+    Shard,
     ShardKind,
     TaskId,
     TaskSpec,
     TaskWork,
 )
 from omsd.engine.buffers import BufferBudget
-from omsd.engine.context import ShardContext, ShardFailedError, UploadLog
+from omsd.engine.context import ShardContext, ShardFailedError, TaskNotes, UploadLog
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.lists import ListsRun
+from omsd.engine.outfit import check_wishes
 from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
@@ -48,6 +51,7 @@ class _OpenTask:
         self.forgotten = False
         self.learned: set[Side] = set()
         self._copying: ServerCopying | None = None
+        self.notes = TaskNotes()
         self._stores: tuple[ObjectStore, ObjectStore] | None = None
         self._lists: ObjectStore | None = None
 
@@ -178,7 +182,7 @@ class Worker:
         lease_id, shard = message.lease_id, message.shard
         task = self._tasks[shard.task_id]
         try:
-            context = self._context(task, lease_id, shard.attempt)
+            context = self._context(task, lease_id, shard)
         except StoreError as error:
             failure = failure_of(error, error.side or Side.SOURCE)
             await self._emit(ShardFailed(lease_id, failure, decisive=True))
@@ -214,7 +218,7 @@ class Worker:
             )
         return ShardDone(lease_id) if finished else ShardReleased(lease_id)
 
-    def _context(self, task: _OpenTask, lease_id: LeaseId, attempt: int) -> ShardContext:
+    def _context(self, task: _OpenTask, lease_id: LeaseId, shard: Shard) -> ShardContext:
         async def opened(upload: OpenUpload) -> None:
             await self._emit(UploadOpened(lease_id, upload))
 
@@ -232,14 +236,21 @@ class Worker:
             budget=self._budget,
             pacers=PacerPair(self._pacer(spec.source), self._pacer(spec.destination)),
             uploads=UploadLog(opened, closed),
-            redo_since_s=task.work.started_s if attempt > 1 else None,
+            redo_since_s=task.work.started_s if shard.attempt > 1 else None,
             learned=task.learned,
             server_copying=task.server_copying(self._open_store) if self._may_copy(spec) else None,
             lists=task.lists(self._open_store),
+            notes=task.notes,
+            restore_since_s=shard.restore_since_s,
         )
 
     def _may_copy(self, spec: TaskSpec) -> bool:
-        return self._settings.copies_in_service and spec.source.cloud_type is spec.destination.cloud_type
+        # The destination's bucket does not say who pays for the source's.
+        return (
+            self._settings.copies_in_service
+            and spec.source.cloud_type is spec.destination.cloud_type
+            and not spec.source.requester_pays
+        )
 
     async def _emit(self, event: ShardEvent) -> None:
         await self._channel.send(protocol.wrap(event))  # type: ignore[arg-type]
@@ -251,7 +262,7 @@ class Worker:
             (Side.DESTINATION, work.spec.destination, work.credentials.destination),
         ):
             try:
-                await self._check(location, credentials)
+                await self._check(location, credentials, work.spec if side is Side.DESTINATION else None)
             except StoreError as error:
                 result = protocol.Probed(message.probe_id, side, failure_of(error, side))
                 break
@@ -260,9 +271,10 @@ class Worker:
             result = protocol.Probed(message.probe_id, None, None, lists)
         await self._channel.send(result)
 
-    async def _check(self, location: Location, credentials: Credentials) -> None:
+    async def _check(self, location: Location, credentials: Credentials, wishes: TaskSpec | None) -> None:
+        """wishes: of the task whose destination it is."""
         store = self._open_store(location, credentials)
         try:
-            await patiently(store.check)
+            await patiently(partial(check_wishes, store, wishes) if wishes is not None else store.check)
         finally:
             await store.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from omsd.domain.model import OpenUpload
+from omsd.domain.model import OpenUpload, StoragePolicy
 
 
 class ListingOrder(StrEnum):
@@ -24,6 +24,7 @@ class Abilities:
     sizes in bytes. verifies_crc64_nvme / verifies_crc64_xz: a checksum sent with a put is checked on arrival and a wrong one refused.
     full_object_crc64: complete_upload checks a whole-object CRC64 (of the kind it verifies) and answers with the stored one.
     copies_objects / copies_parts: copy_from() and copy_part() may be tried; max_copy_bytes: the largest object copy_from() takes.
+    storage_policies: those the service has a storage class for. encrypts_kms: can writes ask for encryption with KMS?
     """
 
     min_part_bytes: int = 5 * 1024 * 1024
@@ -39,6 +40,10 @@ class Abilities:
     copies_objects: bool = False
     copies_parts: bool = False
     max_copy_bytes: int = 5 * 1024**3
+    storage_policies: frozenset[StoragePolicy] = frozenset(
+        {StoragePolicy.STANDARD, StoragePolicy.IA, StoragePolicy.ARCHIVE, StoragePolicy.DEEP_ARCHIVE}
+    )
+    encrypts_kms: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +94,21 @@ class ListPage:
     common_prefixes: Sequence[str] = ()
 
 
+class RestoreState(StrEnum):
+    """NONE also of objects that need none."""
+
+    NONE = "none"
+    ONGOING = "ongoing"
+    DONE = "done"  # a readable copy is there for some days
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectHead:
     """An object's head. size_bytes is the whole object's, also on a ranged read; -1 if the service does not tell.
 
     headers: content_type apart, the documented system headers that travel with an object (cache-control, content-disposition,
     content-encoding, content-language, expires), lower-case names. user_metadata: names without prefix, lower case.
-    checksums: of the whole object.
+    checksums: of the whole object. tag_count: tags it has, 0 also if the service does not tell. encrypted_kms: it says so itself.
     """
 
     key: str
@@ -107,25 +120,38 @@ class ObjectHead:
     user_metadata: Mapping[str, str] = field(default_factory=dict)
     checksums: Checksums = Checksums()
     storage_class: str = ""
+    tag_count: int = 0
+    encrypted_kms: bool = False
+    restore: RestoreState = RestoreState.NONE
 
 
 @dataclass(frozen=True, slots=True)
 class PutOptions:
-    """What an object is written with. checksums: known before the first byte, sent if the service verifies them."""
+    """What an object is written with. checksums: known before the first byte, sent if the service verifies them.
+
+    storage_policy: the service's class for it is sent; None = as the bucket or service has it.
+    """
 
     content_type: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     user_metadata: Mapping[str, str] = field(default_factory=dict)
     checksums: Checksums = Checksums()
     storage_class: str = ""
+    storage_policy: StoragePolicy | None = None
+    encrypt_kms: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PutReceipt:
-    """The answer to a put, a part or a completed upload. checksums: what the service says it stored (or just verified)."""
+    """The answer to a put, a part or a completed upload. checksums: what the service says it stored (or just verified).
+
+    encrypted_kms: it says so; False proves nothing.
+    """
 
     etag: str
     checksums: Checksums = Checksums()
+    encrypted_kms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +304,15 @@ class ObjectStore(Protocol):
 
     async def list_uploads(self, prefix: str = "") -> Sequence[OpenUpload]:
         """Every open upload under the prefix, whoever opened it."""
+
+    async def tags(self, key: str) -> Mapping[str, str]:
+        """The object's tags."""
+
+    async def restore(self, key: str, *, days: int) -> None:
+        """A readable copy of the archived object is being made, or made already, and stays for so many days; may be repeated.
+
+        days 0: for a service that moves the object itself back. UNSUPPORTED if the service has no such call.
+        """
 
     async def delete(self, key: str) -> None:
         """The object is gone; a missing one is no error."""

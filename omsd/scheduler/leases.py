@@ -11,20 +11,19 @@ from omsd.scheduler.weights import StrideShares
 
 @dataclass(slots=True)
 class RunningTask:
-    """A task with a slot. ready: a heap of shards; resting: shards and the monotonic time from which they may run again."""
+    """A task with a slot. ready: a heap of shards; resting: a heap of monotonic times and the shards that may run from then on."""
 
     work: TaskWork
     stint: int
     draining: bool = False
     ready: list[ShardId] = field(default_factory=list)
-    resting: dict[ShardId, float] = field(default_factory=dict)
+    resting: list[tuple[float, ShardId]] = field(default_factory=list)
     asked: set[ShardId] = field(default_factory=set)
 
     def wake(self, now_s: float) -> None:
         """Shards that have rested are ready."""
-        for shard_id in [shard_id for shard_id, at in self.resting.items() if at <= now_s]:
-            del self.resting[shard_id]
-            heappush(self.ready, shard_id)
+        while self.resting and self.resting[0][0] <= now_s:
+            heappush(self.ready, heappop(self.resting)[1])
 
 
 class LeaseBook:
@@ -53,7 +52,7 @@ class LeaseBook:
 
     def add_resting(self, task_id: TaskId, shard_id: ShardId, from_s: float) -> None:
         if task_id in self.running:
-            self.running[task_id].resting[shard_id] = from_s
+            heappush(self.running[task_id].resting, (from_s, shard_id))
 
     def drop_pending(self, task_id: TaskId) -> None:
         """Nothing of the task waits for a worker."""
@@ -125,7 +124,7 @@ class LeaseBook:
 
     def next_ready_s(self, now_s: float) -> float | None:
         """Seconds until a resting shard may run again, None if none rests."""
-        times = [at for task in self.running.values() for at in task.resting.values()]
+        times = [task.resting[0][0] for task in self.running.values() if task.resting]
         return max(0.0, min(times) - now_s) if times else None
 
     def _tasks_with_work(self) -> list[TaskId]:

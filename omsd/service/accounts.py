@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+import structlog
+
+from omsd.domain.caveats import CAVEAT_TEXTS
 from omsd.domain.errors import Failure
 from omsd.domain.events import (
     ListSettled,
@@ -23,7 +27,7 @@ from omsd.domain.events import (
 )
 from omsd.domain.model import LeaseId, Outcome, OutcomeKind, ShardId, ShardKind, TaskState
 from omsd.domain.object_lists import NOT_STORED
-from omsd.domain.plan import ShardDraft
+from omsd.domain.plan import ShardDraft, plan_restored
 from omsd.domain.splitting import has_split, split_shard
 from omsd.domain.task_machine import AllShardsDone, Decisive, Drained, end_verdict
 from omsd.ports.taskstore import (
@@ -41,6 +45,8 @@ from omsd.service.hot import HotState, HotTask, Lease, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import Mover
 from omsd.service.recorder import ListRecorder
+
+_log = structlog.get_logger(__name__)
 
 # A shard that fails this often in a row, without one object done in between, fails its task.
 MAX_FAILURES = 5
@@ -136,7 +142,7 @@ class Accounts:
         lease, hot = self._current(batch.lease_id)
         if lease is None or hot is None:
             return
-        if batch.outcomes and batch.checkpoint == lease.checkpoint:
+        if (batch.outcomes or batch.deferred) and batch.checkpoint == lease.checkpoint:
             return  # came a second time: new objects always move the checkpoint
         lease.checkpoint = batch.checkpoint
         shard = hot.open_shards[lease.shard_id]
@@ -149,6 +155,9 @@ class Accounts:
         stage.changes.append(AdvanceShard(lease.shard_id, batch.checkpoint))
         self._record_failures(hot, batch.outcomes, stage)
         self._list_outcomes(hot, batch.outcomes, stage)
+        self._count_caveats(hot, batch.outcomes, stage)
+        if batch.deferred:
+            self._defer(hot, batch, stage)
         stage.touch(hot)
         stage.after.append(partial(self._board.settle, batch.lease_id, batch.counters))
 
@@ -189,6 +198,33 @@ class Accounts:
         if outcomes:
             stage.outcomes.append((hot, outcomes))
             hot.lists_pending = True
+
+    def _defer(self, hot: HotTask, batch: ShardBatch, stage: Stage) -> None:
+        """Objects whose restore is under way become shards that rest: listed, not final."""
+        drafts = plan_restored(batch.deferred, batch.restore_since_s)
+        shard_ids = self._mover.add_shards(hot, drafts, stage, already_listed=True)
+        if hot.task.state is TaskState.MIGRATING:
+            later = partial(self._scheduler.add_shards, hot.task.task_id, shard_ids, rest_s=batch.rest_s)
+            stage.after.append(later)
+
+    def _count_caveats(self, hot: HotTask, outcomes: Sequence[Outcome], stage: Stage) -> None:
+        """The first object of a run with a caveat is worth a line in the log; the others only count."""
+        found = Counter(caveat for outcome in outcomes for caveat in outcome.caveats)
+        if not found:
+            return
+        known = dict(hot.task.caveats)
+        for caveat in found:
+            if caveat not in known:
+                stage.after.append(
+                    partial(
+                        _log.warning,
+                        "objects_migrated_with_caveat",
+                        task_id=hot.task.task_id,
+                        caveat=caveat.value,
+                        meaning=CAVEAT_TEXTS[caveat],
+                    )
+                )
+        hot.task = replace(hot.task, caveats=tuple(sorted((Counter(known) + found).items())))
 
     def _done(self, lease_id: LeaseId, stage: Stage) -> None:
         lease, hot = self._end(lease_id, stage)

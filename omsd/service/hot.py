@@ -69,6 +69,10 @@ class HotTask:
         """Is any shard open that moves objects?"""
         return any(not shard.report for shard in self.open_shards.values())
 
+    def unlisted_num(self) -> int:
+        """Open shards whose objects are not yet all in the listed counters."""
+        return sum(not shard.already_listed for shard in self.open_shards.values())
+
     def may_run(self, shard_id: ShardId) -> bool:
         """Lists go up when nothing more is added to them; a doomed task begins nothing else."""
         if self.open_shards[shard_id].report:

@@ -132,9 +132,7 @@ class Ledger:
         if changes:
             await self._store.commit(changes)
         for hot in stage.touched.values():
-            self._board.publish(
-                hot.task, active_from_s=hot.active_from_s, open_shards_num=len(hot.open_shards)
-            )
+            self._board.publish(hot.task, active_from_s=hot.active_from_s, unlisted_num=hot.unlisted_num())
         for act in stage.after:
             act()
         for hot in stage.touched.values():

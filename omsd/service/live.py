@@ -29,11 +29,14 @@ class _LiveLease:
 
 @dataclass(slots=True)
 class _LiveTask:
-    """active_from_s: monotonic time up to which active_ms counts, None while the task does not work."""
+    """active_from_s: monotonic time up to which active_ms counts, None while the task does not work.
+
+    unlisted_num: open shards that were not listed to their end before, as those of retries and restores were.
+    """
 
     task: Task
     active_from_s: float | None
-    open_shards_num: int
+    unlisted_num: int
     leases: set[LeaseId] = field(default_factory=set)
     moved_size_bytes: int = 0
     samples: deque[tuple[float, int]] = field(default_factory=deque)
@@ -48,13 +51,13 @@ class LiveBoard:
         self._leases: dict[LeaseId, _LiveLease] = {}
         self._watchers: dict[TaskId, set[asyncio.Event]] = {}
 
-    def publish(self, task: Task, *, active_from_s: float | None, open_shards_num: int) -> None:
+    def publish(self, task: Task, *, active_from_s: float | None, unlisted_num: int) -> None:
         """The task as it is committed now."""
         live = self._tasks.get(task.task_id)
         if live is None:
-            self._tasks[task.task_id] = _LiveTask(task, active_from_s, open_shards_num)
+            self._tasks[task.task_id] = _LiveTask(task, active_from_s, unlisted_num)
         else:
-            live.task, live.active_from_s, live.open_shards_num = task, active_from_s, open_shards_num
+            live.task, live.active_from_s, live.unlisted_num = task, active_from_s, unlisted_num
             if active_from_s is None:
                 live.samples.clear()
         self._notify(task.task_id)
@@ -112,9 +115,9 @@ class LiveBoard:
         counters = live.task.counters
         for lease in leases:
             counters = counters.plus(lease.progress.counters)
-        listed_num = sum(lease.progress.listing_over for lease in leases)
+        listed_num = sum(lease.progress.listing_over and not lease.already_listed for lease in leases)
         listing_over = live.task.listing_over or (
-            live.task.planned and live.active_from_s is not None and listed_num == live.open_shards_num
+            live.task.planned and live.active_from_s is not None and listed_num == live.unlisted_num
         )
         moving = sum(lease.progress.moving_size_bytes for lease in leases)
         total_ms = live.task.active_ms

@@ -94,7 +94,7 @@ class Mover:
     def add_shards(
         self, hot: HotTask, drafts: Sequence[ShardDraft], stage: Stage, *, already_listed: bool = False
     ) -> tuple[ShardId, ...]:
-        """The drafts are open shards of the task's run."""
+        """The drafts are open shards of the task's run, with these ids."""
         shards = tuple(
             Shard(
                 shard_id=self._state.next_shard_id(),
@@ -107,6 +107,7 @@ class Mover:
                 keys=draft.keys,
                 attempt=draft.attempt,
                 manifest=draft.manifest,
+                restore_since_s=draft.restore_since_s,
             )
             for draft in drafts
         )

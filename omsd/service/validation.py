@@ -6,7 +6,7 @@ Only what can be said without asking a cloud or the store. Codes: API reference 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from omsd.domain.model import (
     BandwidthWindow,
@@ -76,11 +76,8 @@ _PRIORITIES = {priority.value: priority for priority in Priority}
 # Documented fields whose effect is not built: refused when set, never silently ignored; and what to send instead.
 _CREATE_NOT_YET: Mapping[str, str] = {
     "src_node.json_auth_file": "leave it out; for Google send the HMAC keys as ak and sk",
-    "enable_kms": "leave it out or send false",
     "source_cdn": "leave it out",
     "smn_config": "leave it out",
-    "enable_restore": "leave it out or send false",
-    "enable_requester_pays": "leave it out or send false",
 }
 _START_NOT_YET: Mapping[str, str] = {
     "json_auth_file": "leave it out",
@@ -139,7 +136,9 @@ def validate_create(request: CreateTask, policy: ValidationPolicy) -> ValidatedT
     _refuse(findings, request, _CREATE_NOT_YET)
     task_type = _task_type(findings, request)
     spec = TaskSpec(
-        source=check_source(findings, src, policy),
+        source=replace(
+            check_source(findings, src, policy), requester_pays=bool(request.enable_requester_pays)
+        ),
         destination=check_destination(findings, dst, policy),
         task_type=task_type,
         object_keys=_object_keys(findings, src, task_type),
@@ -157,6 +156,8 @@ def validate_create(request: CreateTask, policy: ValidationPolicy) -> ValidatedT
         migrate_since_s=_to_seconds(request.migrate_since or 0),
         migrate_metadata=bool(request.enable_metadata_migration),
         record_failed_objects=request.enable_failed_object_recording is not False,
+        encrypt_kms=bool(request.enable_kms),
+        restore_archived=bool(request.enable_restore),
     )
     _check_no_loop(findings, spec)
     windows = _windows(findings, request.bandwidth_policy or (), "bandwidth_policy")
@@ -264,12 +265,9 @@ def _consistency_check(findings: Findings, request: CreateTask) -> ConsistencyCh
 
 
 def _storage_policy(findings: Findings, request: CreateTask) -> StoragePolicy:
-    policy = findings.choose(
+    return findings.choose(
         "dst_storage_policy", request.dst_storage_policy, _POLICIES, StoragePolicy.STANDARD
     )
-    if policy is not StoragePolicy.STANDARD:
-        findings.add("OMS.0064", "dst_storage_policy", NOT_YET + "leave it out or send STANDARD")
-    return policy
 
 
 def _object_keys(findings: Findings, node: SrcNode, task_type: TaskType) -> tuple[str, ...]:

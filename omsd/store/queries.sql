@@ -5,7 +5,7 @@ INSERT INTO tasks VALUES (
     :task_id, :project_id, :name, :spec, :state, :priority, :windows, :created_ms, :request_id, :request_fingerprint, :run,
     :started_ms, :ended_ms, :active_ms, :active_since_ms, :listing_over, :planned, :error_code, :error_message, :listed_num,
     :listed_size_bytes, :successful_num, :skipped_num, :failed_num, :successful_size_bytes, :skipped_size_bytes,
-    :failed_size_bytes, :lists
+    :failed_size_bytes, :lists, :caveats
 );
 
 -- name: update_task
@@ -15,7 +15,7 @@ UPDATE tasks SET
     error_code = :error_code, error_message = :error_message, listed_num = :listed_num,
     listed_size_bytes = :listed_size_bytes, successful_num = :successful_num, skipped_num = :skipped_num,
     failed_num = :failed_num, successful_size_bytes = :successful_size_bytes, skipped_size_bytes = :skipped_size_bytes,
-    failed_size_bytes = :failed_size_bytes, lists = :lists
+    failed_size_bytes = :failed_size_bytes, lists = :lists, caveats = :caveats
 WHERE task_id = :task_id;
 
 -- name: delete_task
@@ -30,7 +30,7 @@ DELETE FROM credentials WHERE task_id = :task_id;
 -- name: add_shard
 INSERT INTO shards VALUES (
     :shard_id, :task_id, :run, :kind, :prefix, :after_key, :until_key, :keys, :fingerprint, :position, :checkpoint_after,
-    :checkpoint_fingerprint, :attempt, :already_listed, 0, :manifest
+    :checkpoint_fingerprint, :attempt, :already_listed, 0, :manifest, :restore_since_s
 );
 
 -- name: lease_shard

@@ -6,9 +6,11 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from typing import Any
 
 import xxhash
 
+from omsd.domain.caveats import Caveat
 from omsd.domain.model import (
     BandwidthWindow,
     Checkpoint,
@@ -67,6 +69,7 @@ def task_to_row(task: Task) -> Row:
         "listing_over": int(task.listing_over),
         "planned": int(task.planned),
         "lists": json.dumps(asdict(task.lists)),
+        "caveats": json.dumps(dict(task.caveats)),
     }
 
 
@@ -83,6 +86,7 @@ def task_from_row(row: sqlite3.Row) -> Task:
             planned=bool(row["planned"]),
             counters=Counters(*(row[name] for name in _COUNTER_NAMES)),
             lists=ListRecords(**json.loads(row["lists"])),
+            caveats=tuple((Caveat(name), num) for name, num in json.loads(row["caveats"]).items()),
             **{name: row[name] for name in _PLAIN_TASK_NAMES},
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -102,7 +106,7 @@ def _spec_from_json(text: str) -> TaskSpec:
     return TaskSpec(**raw)
 
 
-def _location(raw: dict[str, str]) -> Location:
+def _location(raw: dict[str, Any]) -> Location:
     return Location(CloudType(raw.pop("cloud_type")), **raw)
 
 
@@ -122,6 +126,7 @@ def shard_to_row(shard: Shard) -> Row:
         "manifest": manifest,
         "fingerprint": _content_fingerprint(shard, keys, manifest),
         "attempt": shard.attempt,
+        "restore_since_s": shard.restore_since_s,
         **checkpoint_to_row(shard.shard_id, shard.checkpoint),
     }
 
@@ -153,6 +158,7 @@ def shard_from_row(row: sqlite3.Row) -> Shard:
             attempt=row["attempt"],
             fingerprint=row["fingerprint"],
             manifest=ManifestSpan(**json.loads(row["manifest"])) if row["manifest"] else None,
+            restore_since_s=row["restore_since_s"],
         )
     except (ValueError, TypeError) as error:
         raise CorruptRowError(_damaged(row, "content"), code="TRF.0001") from error
@@ -182,6 +188,7 @@ def _content_fingerprint(shard: Shard, keys: str, manifest: str) -> str:
         shard.until,
         keys,
         manifest,
+        shard.restore_since_s,
     )
 
 

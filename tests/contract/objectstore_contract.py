@@ -10,7 +10,8 @@ import pytest
 from awscrt import checksums as awscrt_checksums
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload
+from omsd.domain.model import CloudType, OpenUpload, StoragePolicy
+from omsd.domain.storage import policy_of_class
 from omsd.ports.objectstore import (
     ByteSink,
     Checksums,
@@ -460,6 +461,40 @@ async def check_every_key_can_be_copied(store: ObjectStore) -> None:
         assert await read(store, "parts") == key.encode(), key
 
 
+async def check_tags_travel(store: ObjectStore) -> None:
+    tags = {"team": "a b", "empty": "", "plus+": "x=1 y"}
+    await store.put("k", b"data", 4, PutOptions(tags=tags))
+    assert (await store.head("k")).tag_count == 3
+    assert dict(await store.tags("k")) == tags
+    upload_id = await store.create_upload("parts", PutOptions(tags=tags))
+    part = await store.put_part("parts", upload_id, 1, b"part", 4, Checksums())
+    await store.complete_upload("parts", upload_id, [part], Checksums())
+    assert dict(await store.tags("parts")) == tags
+    await store.put("bare", b"data", 4, NOTHING)
+    assert (await store.head("bare")).tag_count == 0
+    assert not await store.tags("bare")
+
+
+async def check_storage_classes_are_told(store: ObjectStore) -> None:
+    await store.put("k", b"data", 4, PutOptions(storage_policy=StoragePolicy.IA))
+    told = (await store.head("k")).storage_class
+    assert policy_of_class(CloudType.AWS, told) is StoragePolicy.IA or told == StoragePolicy.IA
+    listed = (await store.list_page("")).objects
+    assert [entry.storage_class for entry in listed] == [told]
+
+
+async def check_encryption_is_told(store: ObjectStore) -> None:
+    wish = PutOptions(encrypt_kms=True)
+    assert (await store.put("k", b"data", 4, wish)).encrypted_kms
+    assert (await store.head("k")).encrypted_kms
+    upload_id = await store.create_upload("parts", wish)
+    part = await store.put_part("parts", upload_id, 1, b"part", 4, Checksums())
+    receipt = await store.complete_upload("parts", upload_id, [part], Checksums())
+    assert receipt.encrypted_kms or (await store.head("parts")).encrypted_kms
+    await store.put("plain", b"data", 4, NOTHING)
+    assert not (await store.head("plain")).encrypted_kms
+
+
 BASIC: tuple[Check, ...] = (
     check_what_is_put_is_read,
     check_a_pushed_body_is_stored,
@@ -479,6 +514,11 @@ BASIC: tuple[Check, ...] = (
     check_a_copy_of_another_version_or_of_nothing_is_refused,
     check_an_upload_is_filled_with_copies,
     check_an_upload_is_filled_with_copies_of_one_version,
+)
+FEATURES: tuple[Check, ...] = (
+    check_tags_travel,
+    check_storage_classes_are_told,
+    check_encryption_is_told,
 )
 VERIFYING: tuple[Check, ...] = (check_wrong_checksums_are_refused,)
 OPAQUE_KEYS: tuple[Check, ...] = (check_every_key_comes_back_as_sent, check_every_key_can_be_copied)

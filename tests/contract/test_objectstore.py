@@ -6,12 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from omsd.domain.model import CloudType, Credentials, Location
+from omsd.domain.errors import StoreError, StoreErrorKind
+from omsd.domain.model import CloudType, Credentials, Location, StoragePolicy
 from omsd.drivers.memory import MEMORY_ABILITIES, MemoryStore
 from omsd.drivers.registry import EndpointOverride, StoreFactory
 from omsd.drivers.s3.profiles import ListVersion
-from omsd.ports.objectstore import ListingOrder, ObjectStore
-from tests.contract.objectstore_contract import BASIC, OPAQUE_KEYS, VERIFYING, Check
+from omsd.ports.objectstore import ListingOrder, ObjectStore, PutOptions, RestoreState
+from tests.contract.objectstore_contract import (
+    BASIC,
+    FEATURES,
+    OPAQUE_KEYS,
+    VERIFYING,
+    Check,
+    check_storage_classes_are_told,
+    check_tags_travel,
+)
 from tests.servers import S3Server
 
 
@@ -31,7 +40,7 @@ async def open_on(
 
 
 @pytest.mark.parametrize("order", list(ListingOrder))
-@pytest.mark.parametrize("check", [*BASIC, *VERIFYING, *OPAQUE_KEYS], ids=named)
+@pytest.mark.parametrize("check", [*BASIC, *FEATURES, *VERIFYING, *OPAQUE_KEYS], ids=named)
 async def test_memory(check: Check, order: ListingOrder) -> None:
     abilities = replace(MEMORY_ABILITIES, listing_order=order, min_part_bytes=100)
     await check(MemoryStore(abilities=abilities))
@@ -57,13 +66,40 @@ MOTO_CANNOT = {
 }
 
 
+@pytest.mark.parametrize("check", [check_tags_travel, check_storage_classes_are_told], ids=named)
+async def test_seaweed_features(check: Check, seaweed: S3Server) -> None:
+    factory, store = await open_on(seaweed)
+    try:
+        await check(store)
+    finally:
+        await factory.close()
+
+
 @pytest.mark.parametrize("version", list(ListVersion))
 @pytest.mark.parametrize(
-    "check", [c for c in (*BASIC, *OPAQUE_KEYS) if named(c) not in MOTO_CANNOT], ids=named
+    "check", [c for c in (*BASIC, *FEATURES, *OPAQUE_KEYS) if named(c) not in MOTO_CANNOT], ids=named
 )
 async def test_moto(check: Check, version: ListVersion, moto: S3Server) -> None:
     factory, store = await open_on(moto, version)
     try:
         await check(store)
+    finally:
+        await factory.close()
+
+
+async def test_moto_restores_archived_objects(moto: S3Server) -> None:
+    factory, store = await open_on(moto)
+    try:
+        await store.put("cold", b"data", 4, PutOptions(storage_policy=StoragePolicy.ARCHIVE))
+        assert (await store.head("cold")).storage_class == "GLACIER"
+        with pytest.raises(StoreError) as refused:
+            await store.read("cold")
+        assert refused.value.kind is StoreErrorKind.ARCHIVED
+        for _ in range(2):
+            await store.restore("cold", days=2)
+            assert (await store.head("cold")).restore is RestoreState.DONE
+        reading = await store.read("cold")
+        assert await reading.read_all(4) == b"data"
+        await reading.close()
     finally:
         await factory.close()

@@ -76,11 +76,6 @@ CASES: dict[str, tuple[Change, str, str]] = {
     "a forbidden character": (setting("description", "a<b"), "OMS.0078", "description"),
     "a description too long": (setting("description", "x" * 256), "OMS.1003", "description"),
     "no bucket": (setting("src_node.bucket", ""), "OMS.1004", "src_node.bucket"),
-    "KMS, which comes later": (setting("enable_kms", True), "OMS.0064", "enable_kms"),
-    "restore, which comes later": (setting("enable_restore", True), "OMS.0064", "enable_restore"),
-    "a storage class, which comes later": (
-        setting("dst_storage_policy", types_pb2.DST_STORAGE_POLICY_IA), "OMS.0064", "dst_storage_policy",
-    ),
     "URL lists, which come later": (setting("task_type", types_pb2.TASK_TYPE_URL_LIST), "OMS.0064", "task_type"),
     "a list task without its list": (setting("task_type", types_pb2.TASK_TYPE_LIST), "OMS.0057", "src_node.list_file"),
     "a list that the task has no use for": (

@@ -87,6 +87,9 @@ class Report:
     """What a run reported; checks on the way that batches are without gaps."""
 
     outcomes: list[Outcome] = field(default_factory=list)
+    deferred: list[str] = field(default_factory=list)
+    restore_since_s: float = 0.0
+    batch_sizes: list[int] = field(default_factory=list)
     counters: Counters = Counters()
     checkpoint: Checkpoint = Checkpoint()
     progress: list[ShardProgress] = field(default_factory=list)
@@ -95,9 +98,14 @@ class Report:
 
     async def take(self, event: ShardEvent) -> None:
         if isinstance(event, ShardBatch):
-            assert event.counters.listed_num == event.counters.accounted_num == len(event.outcomes)
-            assert event.checkpoint.position == self.checkpoint.position + len(event.outcomes)
+            assert event.counters.accounted_num == len(event.outcomes)
+            moved = len(event.outcomes) + len(event.deferred)
+            assert event.counters.listed_num == moved
+            assert event.checkpoint.position == self.checkpoint.position + moved
             self.outcomes += event.outcomes
+            self.deferred += event.deferred
+            self.restore_since_s = event.restore_since_s or self.restore_since_s
+            self.batch_sizes.append(moved)
             self.counters = self.counters.plus(event.counters)
             self.checkpoint = event.checkpoint
         elif isinstance(event, ShardProgress):
@@ -138,6 +146,7 @@ def make_run(
         redo_since_s=redo_since_s,
         server_copying=server_copying,
         throttle=throttle,
+        restore_since_s=shard.restore_since_s if shard is not None else 0.0,
     )
     return ShardRun(LEASE, shard or range_shard(), context, stale_uploads, report.take)
 
@@ -152,6 +161,7 @@ def make_context(
     redo_since_s: float | None = None,
     server_copying: ServerCopying | None = None,
     throttle: Throttle | None = None,
+    restore_since_s: float = 0.0,
 ) -> ShardContext:
     """What a run of a shard is given; nothing waits between attempts."""
 
@@ -174,4 +184,5 @@ def make_context(
         server_copying=server_copying,
         random01=lambda: 0.5,
         sleep=no_sleep,
+        restore_since_s=restore_since_s,
     )

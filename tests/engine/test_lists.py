@@ -19,13 +19,14 @@ from omsd.domain.model import (
     OutcomeKind,
     ShardKind,
     TaskId,
+    TaskSpec,
 )
 from omsd.domain.object_lists import HEADER, lines_of
 from omsd.engine.lists import ListsRun
 from omsd.ports.listspool import Lines
 from omsd.ports.objectstore import ObjectStore
 from omsd.store.spool import FileSpool
-from tests.engine.harness import LEASE, Report, make_context, memory_store, range_shard
+from tests.engine.harness import LEASE, Report, make_context, memory_store, range_shard, spec
 from tests.fakes.stores import FaultyStore, failing, hanging
 
 TASK = TaskId(1)
@@ -61,9 +62,10 @@ def make_run(
     *,
     deadline_s: float = 0.0,
     stale_uploads: Sequence[OpenUpload] = (),
+    task: TaskSpec | None = None,
 ) -> ListsRun:
     shard = range_shard(kind=ShardKind.REPORT, lists=tuple(lists), deadline_s=deadline_s)
-    context = make_context(memory_store(), destination, report)
+    context = make_context(memory_store(), destination, report, task=task)
     return ListsRun(LEASE, shard, context, stale_uploads, report.take)
 
 
@@ -78,6 +80,15 @@ async def test_a_list_arrives_whole_in_one_piece_or_in_parts(tmp_path: Path, lin
     assert not report.open_uploads
     assert report.opened_num == (1 if len(text) > 16 * 1024 else 0)
     assert not report.outcomes
+
+
+@pytest.mark.parametrize("lines_num", [3, 1000])
+async def test_the_lists_of_a_task_with_kms_are_encrypted_too(tmp_path: Path, lines_num: int) -> None:
+    upload, _ = await spool_list(tmp_path, OutcomeKind.SUCCESS, lines_num)
+    for wanted in (False, True):
+        destination, report = memory_store(), Settled()
+        assert await make_run(destination, report, [upload], task=spec(encrypt_kms=wanted)).run()
+        assert (await destination.head(upload.key)).encrypted_kms is wanted
 
 
 async def test_troubles_are_sat_out(tmp_path: Path) -> None:

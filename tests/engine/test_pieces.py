@@ -173,7 +173,7 @@ def test_batches_are_in_order_without_gaps_whatever_the_order_of_settling(
         assert len(taken) + live.listed_num == number
         while rng.random() < 0.5 and (batch := account.take_batch(limit)) is not None:
             taken += [outcome.key for outcome in batch[0]]
-            checkpoint = batch[2]
+            checkpoint = batch[3]
             assert checkpoint == Checkpoint(len(taken), taken[-1])
     while (batch := account.take_batch(limit)) is not None:
         taken += [outcome.key for outcome in batch[0]]

@@ -8,13 +8,24 @@ from dataclasses import replace
 
 import pytest
 
+from omsd.domain.caveats import Caveat
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import CrcOrigin, OutcomeKind, OverwriteMode, TaskSpec, Verdict
+from omsd.domain.model import CrcOrigin, OutcomeKind, OverwriteMode, StoragePolicy, TaskSpec, Verdict
 from omsd.drivers.memory import MemoryService, MemoryStore
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.shard import ShardRun
 from omsd.ports.objectstore import Checksums, CopySource, PutOptions, PutReceipt
-from tests.engine.harness import KIB, Report, bodies, fill, make_run, memory_store, range_shard, spec
+from tests.engine.harness import (
+    KIB,
+    SETTINGS,
+    Report,
+    bodies,
+    fill,
+    make_run,
+    memory_store,
+    range_shard,
+    spec,
+)
 from tests.engine.test_shard import RETRYABLE, mixed
 from tests.fakes.stores import FaultyStore, failing, hanging
 
@@ -319,3 +330,65 @@ async def test_a_stuck_probe_does_not_outlive_its_shard_for_others() -> None:
     assert await asyncio.wait_for(pair.run(redo_since_s=0.0).run(), 10)
     assert bodies(pair.destination) == OBJECTS
     assert not pair.copying.probing.locked()
+
+
+async def test_a_copy_is_written_with_every_option_of_the_task() -> None:
+    pair = Pair()
+    await fill(pair.source, OBJECTS, tags={"team": "a b"}, storage_class="STANDARD_IA")
+    mapped = spec(migrate_metadata=True, encrypt_kms=True, storage_policy=StoragePolicy.SRC_STORAGE_MAPPING)
+    await pair.copied(mapped)
+    assert pair.at_source.calls["read"] == pair.at_destination.calls["put"] == 0
+    for key in OBJECTS:
+        head = await pair.destination.head(key)
+        assert (head.encrypted_kms, head.storage_class, head.tag_count) == (True, "IA", 1)
+    assert not any(outcome.caveats for outcome in pair.report.outcomes)
+
+
+async def test_a_copy_that_was_not_encrypted_is_removed_and_fails() -> None:
+    pair = Pair(encrypts_kms=False)
+    await fill(pair.source, OBJECTS)
+    assert await pair.run(task=spec(encrypt_kms=True)).run()
+    assert pair.report.codes() == dict.fromkeys(OBJECTS, "TRF.0158")
+    assert not pair.destination.objects
+
+
+async def test_a_copy_that_forgets_tags_is_found_out_with_the_first_object() -> None:
+    class Forgetful(FaultyStore):
+        async def copy_from(self, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
+            return await super().copy_from(key, source, replace(options, tags={}))
+
+    pair = Pair()
+    pair.at_destination = Forgetful(pair.destination)
+    await fill(pair.source, {f"k{n}": b"data" for n in range(5)}, tags={"a": "b"})
+    run = pair.run(task=spec(migrate_metadata=True), settings=replace(SETTINGS, copiers=1))
+    assert await run.run()
+    assert pair.at_destination.calls["tags"] == 1
+    assert {outcome.caveats for outcome in pair.report.outcomes} == {(Caveat.TAGS_NOT_WRITTEN,)}
+    assert bodies(pair.destination) == bodies(pair.source)
+
+
+async def test_a_copy_refused_because_of_keys_is_streamed_before_the_task_is_given_up() -> None:
+    """The destination's credentials may lack the key that the source is encrypted with."""
+    pair = Pair()
+    await fill(pair.source, OBJECTS)
+    no_key = failing("copy_from", 1, lambda: StoreError(StoreErrorKind.ENCRYPTION, "kms:Decrypt"), times=99)
+    pair.at_destination = FaultyStore(pair.destination, no_key)
+    await pair.copied(spec(encrypt_kms=True))
+    assert [error.kind for error in pair.refused] == [StoreErrorKind.ENCRYPTION]
+    assert all((await pair.destination.head(key)).encrypted_kms for key in OBJECTS)
+
+
+@pytest.mark.parametrize("restores", [False, True])
+async def test_archived_objects_are_not_copied_around_their_restore(restores: bool) -> None:
+    pair = Pair()
+    await fill(pair.source, OBJECTS | {"warm": b"w"})
+    for key in OBJECTS:
+        pair.source.archive(key)
+    assert await pair.run(task=spec(restore_archived=restores)).run()
+    assert bodies(pair.destination) == {"warm": b"w"}
+    assert not await pair.destination.list_uploads()
+    assert not pair.refused, "it says nothing about copying"
+    if restores:
+        assert sorted(pair.report.deferred) == sorted(OBJECTS)
+    else:
+        assert pair.report.codes() == dict.fromkeys(OBJECTS, "TRF.0160")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from omsd.domain.errors import StoreError
 from omsd.domain.model import OpenUpload
@@ -149,6 +149,14 @@ class FaultyStore:
     async def list_uploads(self, prefix: str = "") -> Sequence[OpenUpload]:
         await self._enter("list_uploads")
         return await self._inner.list_uploads(prefix)
+
+    async def tags(self, key: str) -> Mapping[str, str]:
+        await self._enter("tags")
+        return await self._inner.tags(key)
+
+    async def restore(self, key: str, *, days: int) -> None:
+        await self._enter("restore")
+        await self._inner.restore(key, days=days)
 
     async def delete(self, key: str) -> None:
         await self._enter("delete")

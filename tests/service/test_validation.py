@@ -136,11 +136,6 @@ def test_hundreds_of_wrong_fields_make_a_short_message() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("enable_kms", True),
-        ("enable_restore", True),
-        ("enable_requester_pays", True),
-        ("dst_storage_policy", "ia"),
-        ("dst_storage_policy", "SRC_STORAGE_MAPPING"),
         ("source_cdn", SourceCdn()),
         ("smn_config", SmnConfig()),
         ("task_type", "URL_LIST"),
@@ -569,3 +564,18 @@ def test_no_refusal_repeats_a_secret_even_one_in_the_wrong_field(endings: dict[s
     except RequestError as error:
         for text in [*all_texts(error), *all_texts(error.violations), error.message]:
             assert "s3cr3t" not in text.lower()
+
+
+def test_options_reach_the_task() -> None:
+    plain = made().spec
+    assert (plain.encrypt_kms, plain.restore_archived, plain.source.requester_pays) == (False, False, False)
+    wanted = made(
+        enable_kms=True,
+        enable_restore=True,
+        enable_requester_pays=True,
+        dst_storage_policy="src_storage_mapping",
+    ).spec
+    assert wanted.encrypt_kms
+    assert wanted.restore_archived
+    assert (wanted.source.requester_pays, wanted.destination.requester_pays) == (True, False)
+    assert wanted.storage_policy is StoragePolicy.SRC_STORAGE_MAPPING

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.message import Message
 
+from omsd.domain.caveats import CAVEAT_TEXTS
 from omsd.domain.errors import RequestError, Violation
 from omsd.domain.manifest import is_folder
 from omsd.domain.model import BandwidthWindow, ListFileRef, ListRecords, Location, TaskId, TaskSpec, TaskState
@@ -146,7 +147,10 @@ def task_to_pb(view: TaskView) -> task_pb2.Task:
         description=spec.description,
         src_node=_src_node_to_pb(spec),
         dst_node=_dst_node_to_pb(spec.destination, spec.save_prefix),
+        enable_kms=spec.encrypt_kms,
         enable_metadata_migration=spec.migrate_metadata,
+        enable_restore=spec.restore_archived,
+        enable_requester_pays=spec.source.requester_pays,
         enable_failed_object_recording=spec.record_failed_objects,
         object_overwrite_mode=_number(types_pb2.ObjectOverwriteMode, spec.overwrite_mode),
         dst_storage_policy=_number(types_pb2.DstStoragePolicy, spec.storage_policy),
@@ -172,6 +176,10 @@ def task_to_pb(view: TaskView) -> task_pb2.Task:
         skip_record_error_reason=task.lists.skipped_error,
         obs_system=OBS_SYSTEM,
         project_id=task.project_id,
+        caveats=[
+            task_pb2.Caveat(name=caveat, count=num, meaning=CAVEAT_TEXTS[caveat])
+            for caveat, num in task.caveats
+        ],
     )
     if task.state is TaskState.FAILED:
         message.error_reason.error_code = task.error_code

@@ -6,14 +6,15 @@ import binascii
 from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+from omsd.domain.caveats import is_header_name, is_header_text
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.drivers.s3 import errors
 from omsd.drivers.s3.dates import http_date_to_unix_s
 from omsd.drivers.s3.profiles import ChecksumDialect, Profile
 from omsd.drivers.s3.xml import malformed
-from omsd.ports.objectstore import ByteSink, Checksums, ObjectHead, PutOptions
+from omsd.ports.objectstore import ByteSink, Checksums, ObjectHead, PutOptions, RestoreState
 from omsd.wire import Answer, WireError
 
 _SYSTEM_HEADERS = frozenset(
@@ -27,7 +28,8 @@ _SYSTEM_HEADERS = frozenset(
 )
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 _NO_CHECKSUMS = Checksums()
-_TOKEN_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
+_PARTICULARS = ("storage-class", "tagging-count", "server-side-encryption", "restore", "restore-status")
+_NO_PARTICULARS = ("", 0, False, RestoreState.NONE)
 
 
 class S3Reading:
@@ -81,6 +83,14 @@ def head_of(key: str, headers: Mapping[str, str], size_bytes: int, profile: Prof
         modified_s = http_date_to_unix_s(headers["last-modified"])
     except (KeyError, ValueError) as error:
         raise malformed(f"the head of {key} has no readable Last-Modified") from error
+    particulars = _NO_PARTICULARS
+    if profile.answers_any(headers, _PARTICULARS):
+        particulars = (
+            profile.answered(headers, "storage-class"),
+            _count(profile.answered(headers, "tagging-count")),
+            is_encrypted(headers, profile),
+            restore_state(headers, profile),
+        )
     return ObjectHead(
         key,
         size_bytes,
@@ -90,8 +100,26 @@ def head_of(key: str, headers: Mapping[str, str], size_bytes: int, profile: Prof
         {name: headers[name] for name in _SYSTEM_HEADERS & headers.keys()},
         _metadata_of(headers, profile.metadata_prefixes),
         checksums_of(headers, profile.checksums),
-        headers.get("x-amz-storage-class", ""),
+        *particulars,
     )
+
+
+def is_encrypted(headers: Mapping[str, str], profile: Profile) -> bool:
+    """Does the answer say that KMS encrypts the object?"""
+    return "kms" in profile.answered(headers, "server-side-encryption").lower()
+
+
+def restore_state(headers: Mapping[str, str], profile: Profile) -> RestoreState:
+    """How far the restore of an archived object is."""
+    said = profile.answered(headers, "restore") or profile.answered(headers, "restore-status")
+    said = said.replace(" ", "").lower()
+    if 'ongoing-request="true"' in said:
+        return RestoreState.ONGOING
+    return RestoreState.DONE if 'ongoing-request="false"' in said else RestoreState.NONE
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def length_of(headers: Mapping[str, str]) -> int:
@@ -160,11 +188,15 @@ def option_headers(options: PutOptions, profile: Profile) -> list[tuple[str, str
     prefix = profile.metadata_prefixes[0]
     for name, value in options.user_metadata.items():
         lower = name.lower()
-        if lower and _TOKEN_CHARACTERS.issuperset(lower):
+        if is_header_name(lower):
             sent.append((prefix + lower, _sendable(value)))
-    storage_class = options.storage_class or profile.default_storage_class
+    storage_class = options.storage_class or profile.storage_class_of(options.storage_policy)
     if storage_class:
         sent.append(("x-amz-storage-class", storage_class))
+    if options.encrypt_kms:
+        sent += profile.kms_headers
+    if options.tags and profile.carries_tags:
+        sent.append(("x-amz-tagging", urlencode(options.tags, quote_via=quote)))
     return sent
 
 
@@ -192,9 +224,7 @@ def _metadata_of(headers: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[
 def _sendable(value: str) -> str:
     # A header is ASCII: other characters (and line breaks) travel percent-encoded. What is ASCII stays as it is, also a
     # percent sign, so that a value which was encoded at the source arrives as it was.
-    if value.isascii() and value.isprintable():
-        return value
-    return quote(value, safe=_PRINTABLE)
+    return value if is_header_text(value) else quote(value, safe=_PRINTABLE)
 
 
 def _readable(value: str) -> str:

@@ -81,12 +81,14 @@ class Bucket:
         *,
         url_of_region: Callable[[str], str | None],
         clock: ServerClock | None = None,
+        requester_pays: bool = False,
     ) -> None:
         self.name = name
         self.profile = profile
         self._credentials = credentials
         self._pool = pool
         self._url_of_region = url_of_region
+        self._always = [(profile.payer_header, "requester")] if requester_pays else []
         self._clock = clock or ServerClock()
         self._move_to(place)
 
@@ -156,8 +158,9 @@ class Bucket:
 
     def _request(self, call: Call) -> Request:
         path = self._path + encode_path(call.key)
+        signed = [*call.signed, *self._always] if self._always else call.signed
         headers = self._signer.sign(
-            call.method, path, call.query, call.signed, payload=self._payload_of(call.body)
+            call.method, path, call.query, signed, payload=self._payload_of(call.body)
         )
         headers.append(_IDENTITY)
         headers += call.unsigned

@@ -1,4 +1,4 @@
-"""The life cycle of multipart uploads: create, complete, abort, and what is open. The parts themselves are in store.py.
+"""The rare calls: life cycle of multipart uploads, tags, restores of archived objects. Parts themselves are in store.py.
 
 On the wire like the rest: the aiobotocore client would cost each worker 0.8 s of CPU and 47 MB at its first large object,
 and would bypass the address policy and what the bucket has learned about its region and clock.
@@ -6,6 +6,8 @@ and would bypass the address policy and what the bucket has learned about its re
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -15,6 +17,7 @@ from omsd.drivers.s3 import errors
 from omsd.drivers.s3.answers import (
     checksum_headers,
     checksums_of,
+    is_encrypted,
     nvme_from_text,
     option_headers,
     refuse_disagreement,
@@ -29,7 +32,9 @@ from omsd.drivers.s3.xml import (
     parse_error,
     parse_fields,
     parse_parts,
+    parse_tags,
     parse_uploads,
+    restore_body,
 )
 from omsd.ports.objectstore import Checksums, PartReceipt, PutOptions, PutReceipt
 
@@ -90,13 +95,14 @@ async def complete_upload(
     if error.code:
         raise errors.of_answer(f"{what} {key}", 200, answered, error)
     fields = parse_fields(body, "CompleteMultipartUploadResult")
+    encrypted = is_encrypted(answered, bucket.profile)
     stored = checksums_of(answered, dialect)
     if stored == Checksums() and fields.get("ChecksumType", "") != "COMPOSITE":
         stored = Checksums(
             xz_from_text(fields.get("ChecksumCRC64ECMA")), nvme_from_text(fields.get("ChecksumCRC64NVME"))
         )
     refuse_disagreement(f"{what} {key}", checksums, stored)
-    return PutReceipt(fields.get("ETag", "").strip('"'), stored)
+    return PutReceipt(fields.get("ETag", "").strip('"'), stored, encrypted)
 
 
 async def abort_upload(bucket: Bucket, key: str, upload_id: str) -> None:
@@ -156,3 +162,33 @@ async def list_uploads(bucket: Bucket, prefix: str) -> list[OpenUpload]:
         if (key_marker, id_marker) == markers:
             raise malformed("a page of uploads that repeats itself")
         markers = (key_marker, id_marker)
+
+
+async def tags(bucket: Bucket, key: str) -> dict[str, str]:
+    """The object's tags. Raises UNSUPPORTED if the service has none."""
+    if not bucket.profile.carries_tags:
+        raise StoreError(
+            StoreErrorKind.UNSUPPORTED, f"{bucket.profile.name} has no object tags in its S3 dialect"
+        )
+    body, _ = await bucket.fetch(Call("GetObjectTagging", "GET", key, "tagging="), MAX_XML_BYTES)
+    return parse_tags(body)
+
+
+async def restore(bucket: Bucket, key: str, days: int) -> None:
+    """A restore is under way, or was before. Raises UNSUPPORTED where the S3 dialect has no such call."""
+    tier_element = bucket.profile.restore_dialect
+    if not tier_element:
+        raise StoreError(
+            StoreErrorKind.UNSUPPORTED,
+            f"{bucket.profile.name} cannot be asked to restore {key!r} in its S3 dialect; restore it in the console",
+        )
+    body = restore_body(days, tier_element)
+    # OBS and COS refuse the call without it.
+    digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    headers = [("content-md5", digest), ("content-type", "application/xml")]
+    call = Call("RestoreObject", "POST", key, "restore=", headers, body=body, size_bytes=len(body))
+    try:
+        await bucket.fetch(call, MAX_XML_BYTES)
+    except StoreError as error:
+        if error.status != 409:
+            raise

@@ -5,11 +5,12 @@ Both may answer 200 at once, drip white space while they work and end in an erro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from omsd.domain.errors import StoreErrorKind
+from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.drivers.s3 import errors
-from omsd.drivers.s3.answers import checksums_of, nvme_from_text, option_headers, xz_from_text
+from omsd.drivers.s3.answers import checksums_of, is_encrypted, nvme_from_text, option_headers, xz_from_text
 from omsd.drivers.s3.bucket import Bucket, Call
 from omsd.drivers.s3.signing import encode_path, encode_query
 from omsd.drivers.s3.xml import MAX_XML_BYTES, malformed, parse_error, parse_fields
@@ -22,7 +23,8 @@ _STORAGE_CLASS_IF_NONE = "STANDARD"
 async def copy_object(bucket: Bucket, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
     """The object exists; what the service said of it was read whole."""
     profile = bucket.profile
-    storage_class = options.storage_class or profile.default_storage_class or _STORAGE_CLASS_IF_NONE
+    named = options.storage_class or profile.storage_class_of(options.storage_policy)
+    storage_class = named or _STORAGE_CLASS_IF_NONE
     headers = option_headers(replace(options, storage_class=storage_class), profile)
     headers += _source_headers(source)
     headers.append(("x-amz-metadata-directive", "REPLACE"))
@@ -31,8 +33,11 @@ async def copy_object(bucket: Bucket, key: str, source: CopySource, options: Put
     if profile.checksums.sent and profile.checksums.nvme_header:
         headers.append(("x-amz-checksum-algorithm", "CRC64NVME"))
     call = Call("CopyObject", "PUT", key, signed=headers)
-    etag, stored = await _copied(bucket, call, "CopyObjectResult")
-    return PutReceipt(etag, stored)
+    try:
+        etag, stored, answered = await _copied(bucket, call, "CopyObjectResult")
+    except StoreError as error:
+        raise errors.told_of_encryption(error, options) from error
+    return PutReceipt(etag, stored, is_encrypted(answered, profile))
 
 
 async def copy_part(
@@ -49,7 +54,7 @@ async def copy_part(
     headers.append(("x-amz-copy-source-range", f"bytes={offset}-{offset + size_bytes - 1}"))
     query = encode_query([("partNumber", str(part_number)), ("uploadId", upload_id)])
     call = Call("UploadPartCopy", "PUT", key, query, headers, missing=StoreErrorKind.NO_SUCH_UPLOAD)
-    etag, stored = await _copied(bucket, call, "CopyPartResult")
+    etag, stored, _ = await _copied(bucket, call, "CopyPartResult")
     return PartReceipt(part_number, etag, size_bytes, stored)
 
 
@@ -62,8 +67,8 @@ def _source_headers(source: CopySource) -> list[tuple[str, str]]:
     return headers
 
 
-async def _copied(bucket: Bucket, call: Call, root: str) -> tuple[str, Checksums]:
-    """ETag and checksums of what was written. An error, half an answer or none inside a 200 is raised."""
+async def _copied(bucket: Bucket, call: Call, root: str) -> tuple[str, Checksums, Mapping[str, str]]:
+    """ETag and checksums of what was written, and the answer's headers. An error, half an answer or none inside a 200 is raised."""
     body, answered = await bucket.fetch(call, MAX_XML_BYTES)
     if not body.strip():
         raise malformed(f"{call.named} was answered with nothing")
@@ -78,4 +83,4 @@ async def _copied(bucket: Bucket, call: Call, root: str) -> tuple[str, Checksums
         stored = Checksums(
             xz_from_text(fields.get("ChecksumCRC64ECMA")), nvme_from_text(fields.get("ChecksumCRC64NVME"))
         )
-    return etag, stored
+    return etag, stored, answered

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.drivers.s3.dates import http_date_to_unix_s
 from omsd.drivers.s3.xml import ErrorBody
+from omsd.ports.objectstore import PutOptions
 from omsd.wire import WireError, WireErrorKind
 
 _K = StoreErrorKind
@@ -23,11 +24,12 @@ _OF_CODE = {
     "NoSuchUpload": _K.NO_SUCH_UPLOAD,
     "PreconditionFailed": _K.PRECONDITION,
     "AccessDenied": _K.PERMISSION,
-    "AllAccessDisabled": _K.PERMISSION,
-    "AccountProblem": _K.PERMISSION,
+    "AllAccessDisabled": _K.ACCOUNT,
+    "AccountProblem": _K.ACCOUNT,
+    "InArrearOrInsufficientBalance": _K.BALANCE,
     "AccessForbidden": _K.PERMISSION,
     "Forbidden": _K.PERMISSION,
-    "UserDisable": _K.PERMISSION,
+    "UserDisable": _K.ACCOUNT,
     "InvalidAccessKeyId": _K.UNAUTHENTICATED,
     "InvalidAccessKey": _K.UNAUTHENTICATED,
     "SignatureDoesNotMatch": _K.UNAUTHENTICATED,
@@ -71,6 +73,9 @@ _OF_CODE = {
     "InsufficientCapacity": _K.NO_SPACE,
     "InsufficientStorageSpace": _K.NO_SPACE,
     "XMinioStorageFull": _K.NO_SPACE,
+    "KMSNotConfigured": _K.ENCRYPTION,
+    "InvalidEncryptionAlgorithmError": _K.ENCRYPTION,
+    "ServerSideEncryptionConfigurationNotFoundError": _K.ENCRYPTION,
 }
 
 _OF_STATUS = {
@@ -117,6 +122,8 @@ def kind_of(status: int, code: str) -> StoreErrorKind:
     kind = _OF_CODE.get(code)
     if kind is not None:
         return kind
+    if code.startswith("KMS."):
+        return _K.THROTTLED if "Throttl" in code else _K.ENCRYPTION
     if status in _OF_STATUS:
         return _OF_STATUS[status]
     # A code of this kind without an entry above is still about load: vendors add such codes freely.
@@ -170,3 +177,19 @@ def of_answer(
 def of_wire(what: str, error: WireError) -> StoreError:
     """The error of an exchange that did not come to its end."""
     return StoreError(_OF_WIRE.get(error.kind, _K.NETWORK), f"{what}: {error}")
+
+
+def told_of_encryption(error: StoreError, options: PutOptions) -> StoreError:
+    """The refusal of a write that asked for KMS, as one of encryption if it speaks of it or of a feature that is missing."""
+    said = f"{error.provider_code} {error.message}".lower()
+    speaks = "kms" in said or "encrypt" in said
+    refused = error.kind in (_K.INVALID, _K.PERMISSION) and speaks
+    if not options.encrypt_kms or not (refused or (error.kind is _K.UNSUPPORTED and not options.tags)):
+        return error
+    return StoreError(
+        _K.ENCRYPTION,
+        error.message,
+        status=error.status,
+        provider_code=error.provider_code,
+        request_id=error.request_id,
+    )

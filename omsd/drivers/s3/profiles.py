@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
-from omsd.domain.model import CloudType
+from omsd.domain.model import CloudType, StoragePolicy
 from omsd.ports.objectstore import Abilities, ListingOrder
 
 _KIB = 1024
@@ -50,6 +52,29 @@ class ChecksumDialect:
     full_object: bool = False
 
 
+class RestoreDialect(StrEnum):
+    """The element around the tier in a restore request; NONE: no such call in the S3 dialect."""
+
+    GLACIER = "GlacierJobParameters"
+    CAS = "CASJobParameters"
+    JOB = "JobParameters"
+    NONE = ""
+
+
+# AWS, and OBS when it is spoken to in S3's way.
+S3_CLASSES = (
+    (StoragePolicy.IA, "STANDARD_IA"),
+    (StoragePolicy.ARCHIVE, "GLACIER"),
+    (StoragePolicy.DEEP_ARCHIVE, "DEEP_ARCHIVE"),
+)
+_AMZ_KMS = (("x-amz-server-side-encryption", "aws:kms"),)
+
+
+@cache
+def _full_names(vendor_prefix: str, names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(prefix + name for prefix in ("x-amz-", vendor_prefix) for name in names)
+
+
 AMZ_NVME = ChecksumDialect(nvme_header="x-amz-checksum-crc64nvme", sent=True, full_object=True)
 AMZ_XZ = ChecksumDialect(xz_header="x-amz-checksum-crc64ecma", sent=True, full_object=True)
 
@@ -63,6 +88,9 @@ class Profile:
     metadata_prefixes: read in this order, the first one is written.
     signing_regions: regions that signatures spell in another way. region_if_none: signed where none was given.
     copies_objects, copies_parts: CopyObject and UploadPartCopy may be tried. directs_tags: CopyObject knows x-amz-tagging-directive.
+    storage_classes: names of the policies it has beside STANDARD. kms_headers: ask for encryption with KMS; () = cannot.
+    vendor_prefix: of headers that come beside or instead of x-amz-*. payer_header: "" = there are no requester-pays buckets.
+    carries_tags: a put may name tags, and ?tagging reads them.
     """
 
     name: str
@@ -86,6 +114,26 @@ class Profile:
     copies_parts: bool = True
     directs_tags: bool = False
     listing_order: ListingOrder = ListingOrder.BYTEWISE
+    storage_classes: tuple[tuple[StoragePolicy, str], ...] = S3_CLASSES
+    kms_headers: tuple[tuple[str, str], ...] = _AMZ_KMS
+    vendor_prefix: str = "x-amz-"
+    payer_header: str = "x-amz-request-payer"
+    restore_dialect: RestoreDialect = RestoreDialect.GLACIER
+    carries_tags: bool = True
+
+    def storage_class_of(self, policy: StoragePolicy | None) -> str:
+        """The header's value for a policy, "" if none is sent."""
+        if policy is None or policy is StoragePolicy.STANDARD:
+            return self.default_storage_class
+        return dict(self.storage_classes).get(policy, self.default_storage_class)
+
+    def answered(self, headers: Mapping[str, str], name: str) -> str:
+        """The value of x-amz-<name>, or the vendor's own; "" if there is none."""
+        return headers.get(f"x-amz-{name}") or headers.get(self.vendor_prefix + name, "")
+
+    def answers_any(self, headers: Mapping[str, str], names: tuple[str, ...]) -> bool:
+        """Would answered() find any of these? Quick where it would not, as with most objects."""
+        return not _full_names(self.vendor_prefix, names).isdisjoint(headers)
 
     def signing_region(self, region: str) -> str:
         """The region as signatures spell it."""
@@ -106,6 +154,8 @@ class Profile:
             copies_objects=self.copies_objects,
             copies_parts=self.copies_parts,
             max_copy_bytes=self.max_copy_bytes,
+            storage_policies=frozenset({StoragePolicy.STANDARD, *dict(self.storage_classes)}),
+            encrypts_kms=bool(self.kms_headers),
         )
 
 
@@ -123,6 +173,7 @@ _PROFILES = {
         url_encoded_listings=False,
         checksums=AMZ_XZ,
         domains=("myhuaweicloud.com", "myhuaweicloud.eu"),
+        vendor_prefix="x-obs-",
         default_storage_class="STANDARD",
         metadata_prefixes=("x-amz-meta-", "x-obs-meta-"),
         min_part_bytes=100 * _KIB,
@@ -131,6 +182,12 @@ _PROFILES = {
         "oss",
         checksums=ChecksumDialect(xz_header="x-oss-hash-crc64ecma"),
         domains=("aliyuncs.com",),
+        # The S3 dialect of OSS has neither RestoreObject nor tagging, and no name for its coldest classes.
+        storage_classes=S3_CLASSES[:2],
+        vendor_prefix="x-oss-",
+        payer_header="x-oss-request-payer",
+        restore_dialect=RestoreDialect.NONE,
+        carries_tags=False,
         metadata_prefixes=("x-amz-meta-", "x-oss-meta-"),
         min_part_bytes=100 * _KIB,
     ),
@@ -139,6 +196,14 @@ _PROFILES = {
         list_version=ListVersion.V1,
         checksums=ChecksumDialect(xz_header="x-cos-hash-crc64ecma"),
         domains=("myqcloud.com", "tencentcos.cn"),
+        storage_classes=(
+            (StoragePolicy.IA, "STANDARD_IA"),
+            (StoragePolicy.ARCHIVE, "ARCHIVE"),
+            (StoragePolicy.DEEP_ARCHIVE, "DEEP_ARCHIVE"),
+        ),
+        vendor_prefix="x-cos-",
+        payer_header="x-cos-request-payer",
+        restore_dialect=RestoreDialect.CAS,
         metadata_prefixes=("x-amz-meta-", "x-cos-meta-"),
         min_part_bytes=1 * _MIB,
     ),
@@ -147,6 +212,12 @@ _PROFILES = {
         "gcs",
         addressing=Addressing.PATH,
         domains=("googleapis.com",),
+        storage_classes=((StoragePolicy.IA, "NEARLINE"), (StoragePolicy.ARCHIVE, "ARCHIVE")),
+        kms_headers=(),
+        vendor_prefix="x-goog-",
+        payer_header="",
+        restore_dialect=RestoreDialect.NONE,
+        carries_tags=False,
         metadata_prefixes=("x-amz-meta-", "x-goog-meta-"),
         region_if_none="auto",
         copies_parts=False,
@@ -156,6 +227,12 @@ _PROFILES = {
         list_version=ListVersion.V1,
         checksums=ChecksumDialect(xz_header="x-bce-content-crc64ecma"),
         domains=("bcebos.com",),
+        storage_classes=((StoragePolicy.IA, "STANDARD_IA"), (StoragePolicy.ARCHIVE, "ARCHIVE")),
+        kms_headers=(),
+        vendor_prefix="x-bce-",
+        payer_header="x-bce-request-payer",
+        restore_dialect=RestoreDialect.NONE,
+        carries_tags=False,
         metadata_prefixes=("x-amz-meta-", "x-bce-meta-"),
         min_part_bytes=100 * _KIB,
     ),
@@ -164,6 +241,14 @@ _PROFILES = {
         addressing=Addressing.PATH,
         url_encoded_listings=False,
         domains=("qiniucs.com",),
+        storage_classes=(
+            (StoragePolicy.IA, "LINE"),
+            (StoragePolicy.ARCHIVE, "GLACIER"),
+            (StoragePolicy.DEEP_ARCHIVE, "DEEP_ARCHIVE"),
+        ),
+        kms_headers=(),
+        payer_header="",
+        carries_tags=False,
         min_part_bytes=1 * _MIB,
         max_part_bytes=1 * _GIB,
     ),
@@ -172,6 +257,11 @@ _PROFILES = {
         list_version=ListVersion.V1,
         checksums=ChecksumDialect(xz_header="x-kss-checksum-crc64ecma"),
         domains=("ksyuncs.com", "ksyun.com"),
+        storage_classes=((StoragePolicy.IA, "STANDARD_IA"), (StoragePolicy.ARCHIVE, "ARCHIVE")),
+        kms_headers=(),
+        vendor_prefix="x-kss-",
+        payer_header="",
+        restore_dialect=RestoreDialect.JOB,
         metadata_prefixes=("x-amz-meta-", "x-kss-meta-"),
         signing_regions=(
             ("cn-beijing", "BEIJING"),
@@ -190,6 +280,11 @@ _PROFILES = {
         "qingstor",
         list_version=ListVersion.V1,
         domains=("qingstor.com", "qsstor.com"),
+        storage_classes=((StoragePolicy.IA, "STANDARD_IA"),),
+        kms_headers=(),
+        payer_header="",
+        restore_dialect=RestoreDialect.NONE,
+        carries_tags=False,
         metadata_prefixes=("x-amz-meta-", "x-qs-meta-"),
         min_part_bytes=4 * _MIB,
         max_key_bytes=1023,
@@ -200,6 +295,11 @@ _PROFILES = {
         "us3",
         list_version=ListVersion.V1,
         domains=("ufileos.com",),
+        storage_classes=((StoragePolicy.IA, "IA"), (StoragePolicy.ARCHIVE, "ARCHIVE")),
+        kms_headers=(),
+        payer_header="",
+        restore_dialect=RestoreDialect.NONE,
+        carries_tags=False,
         min_part_bytes=8 * _MIB,
         max_part_bytes=8 * _MIB,
         copies_objects=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from omsd.domain.errors import StoreError, StoreErrorKind
@@ -13,6 +13,7 @@ from omsd.drivers.s3.answers import (
     checksum_headers,
     checksums_of,
     head_of,
+    is_encrypted,
     length_of,
     option_headers,
     range_of,
@@ -125,20 +126,23 @@ class S3Store:
         """The object exists; what the service said about its checksum agreed with what was sent."""
         headers = option_headers(options, self._profile)
         headers += checksum_headers(options.checksums, self._profile.checksums)
-        answered = await self._store(
-            Call(
-                "PutObject",
-                "PUT",
-                key,
-                signed=headers,
-                body=body,
-                size_bytes=size_bytes,
-                missing=_NO_SUCH_BUCKET,
-            )
+        call = Call(
+            "PutObject",
+            "PUT",
+            key,
+            signed=headers,
+            body=body,
+            size_bytes=size_bytes,
+            missing=_NO_SUCH_BUCKET,
         )
+        try:
+            answered = await self._store(call)
+        except StoreError as error:
+            raise errors.told_of_encryption(error, options) from error
         stored = checksums_of(answered, self._profile.checksums)
         refuse_disagreement(f"PutObject {key}", options.checksums, stored)
-        return PutReceipt(answered.get("etag", "").strip('"'), stored)
+        encrypted = options.encrypt_kms and is_encrypted(answered, self._profile)
+        return PutReceipt(answered.get("etag", "").strip('"'), stored, encrypted)
 
     async def copy_from(self, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
         """The service copies the object itself."""
@@ -146,7 +150,10 @@ class S3Store:
 
     async def create_upload(self, key: str, options: PutOptions) -> str:
         """The id of a new upload."""
-        return await control.create_upload(self.bucket, key, options)
+        try:
+            return await control.create_upload(self.bucket, key, options)
+        except StoreError as error:
+            raise errors.told_of_encryption(error, options) from error
 
     async def copy_part(
         self, key: str, upload_id: str, part_number: int, source: CopySource, offset: int, size_bytes: int
@@ -200,6 +207,14 @@ class S3Store:
     async def list_uploads(self, prefix: str = "") -> Sequence[OpenUpload]:
         """Every open upload under the prefix."""
         return await control.list_uploads(self.bucket, prefix)
+
+    async def tags(self, key: str) -> Mapping[str, str]:
+        """The object's tags."""
+        return await control.tags(self.bucket, key)
+
+    async def restore(self, key: str, *, days: int) -> None:
+        """A restore is under way, or was before."""
+        await control.restore(self.bucket, key, days)
 
     async def delete(self, key: str) -> None:
         """The object is gone."""

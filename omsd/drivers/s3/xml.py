@@ -160,6 +160,27 @@ def parse_uploads(body: bytes) -> tuple[list[OpenUpload], str, str]:
     )
 
 
+def parse_tags(body: bytes) -> dict[str, str]:
+    """The tags of GetObjectTagging."""
+    root = _tree(_text_of(body))
+    if _local(root) != "Tagging":
+        raise malformed(f"<{_local(root)}> instead of tags")
+    found: dict[str, str] = {}
+    for tag in (tag for tags in root for tag in tags if _local(tag) == "Tag"):
+        fields = {_local(child): child.text or "" for child in tag}
+        if fields.get("Key"):
+            found[fields["Key"]] = fields.get("Value", "")
+    return found
+
+
+def restore_body(days: int, tier_element: str) -> bytes:
+    """A restore request for so many days (0: not said) at the standard tier."""
+    asked = f"<Days>{days}</Days>" if days else ""
+    return (
+        f"<RestoreRequest>{asked}<{tier_element}><Tier>Standard</Tier></{tier_element}></RestoreRequest>"
+    ).encode()
+
+
 def complete_body(parts: Iterable[PartReceipt]) -> bytes:
     """The body of CompleteMultipartUpload. ETags are sent in quotes, as they came."""
     entries = "".join(

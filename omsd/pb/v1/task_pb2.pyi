@@ -294,6 +294,7 @@ class Task(_message.Message):
     SKIP_RECORD_ERROR_REASON_FIELD_NUMBER: _builtins.int
     OBS_SYSTEM_FIELD_NUMBER: _builtins.int
     PROJECT_ID_FIELD_NUMBER: _builtins.int
+    CAVEATS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     name: _builtins.str
     status: _types_pb2.TaskStatus.ValueType
@@ -354,6 +355,10 @@ class Task(_message.Message):
     def smn_info(self) -> _types_pb2.SmnInfo: ...
     @_builtins.property
     def failed_object_record(self) -> _types_pb2.FailedObjectRecord: ...
+    @_builtins.property
+    def caveats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Caveat]:
+        """Beyond the reference: what was not taken along with objects that count as successful."""
+
     def __init__(
         self,
         *,
@@ -398,14 +403,42 @@ class Task(_message.Message):
         skip_record_error_reason: _builtins.str = ...,
         obs_system: _builtins.str = ...,
         project_id: _builtins.str = ...,
+        caveats: _abc.Iterable[Global___Caveat] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["dst_node", b"dst_node", "error_reason", b"error_reason", "failed_object_record", b"failed_object_record", "smn_info", b"smn_info", "source_cdn", b"source_cdn", "src_node", b"src_node"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bandwidth_policy", b"bandwidth_policy", "complete_size", b"complete_size", "consistency_check", b"consistency_check", "description", b"description", "dst_node", b"dst_node", "dst_storage_policy", b"dst_storage_policy", "enable_failed_object_recording", b"enable_failed_object_recording", "enable_kms", b"enable_kms", "enable_metadata_migration", b"enable_metadata_migration", "enable_requester_pays", b"enable_requester_pays", "enable_restore", b"enable_restore", "error_reason", b"error_reason", "failed_num", b"failed_num", "failed_object_record", b"failed_object_record", "group_id", b"group_id", "group_type", b"group_type", "id", b"id", "is_query_over", b"is_query_over", "left_time", b"left_time", "migrate_since", b"migrate_since", "migrate_speed", b"migrate_speed", "name", b"name", "object_overwrite_mode", b"object_overwrite_mode", "obs_system", b"obs_system", "progress", b"progress", "project_id", b"project_id", "real_size", b"real_size", "skip_record_error_reason", b"skip_record_error_reason", "skipped_num", b"skipped_num", "smn_info", b"smn_info", "source_cdn", b"source_cdn", "src_node", b"src_node", "start_time", b"start_time", "status", b"status", "success_record_error_reason", b"success_record_error_reason", "successful_num", b"successful_num", "task_priority", b"task_priority", "task_type", b"task_type", "total_num", b"total_num", "total_size", b"total_size", "total_time", b"total_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bandwidth_policy", b"bandwidth_policy", "caveats", b"caveats", "complete_size", b"complete_size", "consistency_check", b"consistency_check", "description", b"description", "dst_node", b"dst_node", "dst_storage_policy", b"dst_storage_policy", "enable_failed_object_recording", b"enable_failed_object_recording", "enable_kms", b"enable_kms", "enable_metadata_migration", b"enable_metadata_migration", "enable_requester_pays", b"enable_requester_pays", "enable_restore", b"enable_restore", "error_reason", b"error_reason", "failed_num", b"failed_num", "failed_object_record", b"failed_object_record", "group_id", b"group_id", "group_type", b"group_type", "id", b"id", "is_query_over", b"is_query_over", "left_time", b"left_time", "migrate_since", b"migrate_since", "migrate_speed", b"migrate_speed", "name", b"name", "object_overwrite_mode", b"object_overwrite_mode", "obs_system", b"obs_system", "progress", b"progress", "project_id", b"project_id", "real_size", b"real_size", "skip_record_error_reason", b"skip_record_error_reason", "skipped_num", b"skipped_num", "smn_info", b"smn_info", "source_cdn", b"source_cdn", "src_node", b"src_node", "start_time", b"start_time", "status", b"status", "success_record_error_reason", b"success_record_error_reason", "successful_num", b"successful_num", "task_priority", b"task_priority", "task_type", b"task_type", "total_num", b"total_num", "total_size", b"total_size", "total_time", b"total_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015
+
+@_typing.final
+class Caveat(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    MEANING_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """stable, like tags_not_written"""
+    count: _builtins.int
+    """of objects"""
+    meaning: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        count: _builtins.int = ...,
+        meaning: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "meaning", b"meaning", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Caveat: _TypeAlias = Caveat  # noqa: Y015
 
 @_typing.final
 class CreateTaskRequest(_message.Message):

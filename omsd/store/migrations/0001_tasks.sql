@@ -26,7 +26,8 @@ CREATE TABLE tasks (
     successful_size_bytes INTEGER NOT NULL,
     skipped_size_bytes INTEGER NOT NULL,
     failed_size_bytes INTEGER NOT NULL,
-    lists TEXT NOT NULL
+    lists TEXT NOT NULL,
+    caveats TEXT NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX tasks_by_request ON tasks (project_id, request_id) WHERE request_id <> '';
@@ -54,7 +55,8 @@ CREATE TABLE shards (
     attempt INTEGER NOT NULL,
     already_listed INTEGER NOT NULL,
     done INTEGER NOT NULL,
-    manifest TEXT NOT NULL
+    manifest TEXT NOT NULL,
+    restore_since_s REAL NOT NULL
 ) STRICT;
 
 CREATE INDEX shards_by_task ON shards (task_id, done, shard_id);
