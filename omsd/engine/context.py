@@ -157,7 +157,7 @@ class ShardContext:
         side = error.side or Side.SOURCE
         pacer = self.pacers.source if side is Side.SOURCE else self.pacers.destination
         pacer.note_error(error)
-        retryable = error.retryable or (attempt <= 2 and error.kind in _DOUBTED_KINDS)
+        retryable = error.retryable or (attempt <= 2 and error.kind in DOUBTED_KINDS)
         if not retryable:
             return False
         delay_s = next_delay(
@@ -203,7 +203,7 @@ _CERTAIN_KINDS = frozenset(
 _EMPTY_BUDGET_PAUSE_S = 1.0
 
 # Refusals that services are known to give once by mistake (fresh permissions, a lagging replica): asked again before they count.
-_DOUBTED_KINDS = frozenset(
+DOUBTED_KINDS = frozenset(
     {
         StoreErrorKind.PERMISSION,
         StoreErrorKind.UNAUTHENTICATED,

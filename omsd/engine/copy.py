@@ -128,16 +128,12 @@ class ObjectCopier:
         if listed is None:
             with AT_SOURCE:
                 head = await self._ctx.source.head(candidate.key)
-            if self._ctx.restore_since_s and head.restore is RestoreState.ONGOING:
-                put_off = defer(self._ctx, candidate.key)
-                return (
-                    failed_of(candidate.key, candidate.listed, put_off)
-                    if isinstance(put_off, Failure)
-                    else put_off
-                )
             listed = ListedObject(
                 candidate.key, head.size_bytes, head.last_modified_s, head.etag, head.storage_class
             )
+            if self._ctx.restore_since_s and head.restore is RestoreState.ONGOING:
+                put_off = defer(self._ctx, candidate.key)
+                return failed_of(listed.key, listed, put_off) if isinstance(put_off, Failure) else put_off
         if not candidate.decided:
             outcome = await self._unless_needed(candidate.key, listed, target_key)
             if outcome is not None:

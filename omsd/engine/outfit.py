@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from omsd.domain.caveats import Caveat, caveats_of_metadata
 from omsd.domain.errors import Side, StoreError, StoreErrorKind
-from omsd.domain.model import StoragePolicy, TaskSpec
+from omsd.domain.model import StoragePolicy
 from omsd.domain.storage import nearest_policy, policy_of_class
 from omsd.engine.context import AT_SOURCE, ShardContext
-from omsd.ports.objectstore import Checksums, ObjectHead, ObjectStore, PutOptions
+from omsd.ports.objectstore import Checksums, ObjectHead, PutOptions
 
-# A service without tags may answer 500 for ever: it is asked this often before it counts as one.
-_TAG_ATTEMPTS = 3
-# Services without a key server answer 500 to every write that asks for KMS.
-_KMS_ATTEMPTS = 3
-_KMS_PAUSE_S = 0.3
+_MAPPING = StoragePolicy.SRC_STORAGE_MAPPING  # the name is looked up once, not per object
 _NO_TAGS_KINDS = frozenset(
     {
         StoreErrorKind.UNSUPPORTED,
@@ -40,7 +35,7 @@ class Outfitter:
         spec = self._ctx.spec
         policy = spec.storage_policy
         caveats: tuple[Caveat, ...] = ()
-        if policy is StoragePolicy.SRC_STORAGE_MAPPING:
+        if policy is _MAPPING:
             policy, caveats = self._mapped_policy(head)
         if not spec.migrate_metadata:
             return PutOptions(
@@ -108,11 +103,11 @@ class Outfitter:
             except StoreError as error:
                 attempt += 1
                 if error.kind is StoreErrorKind.UNAVAILABLE:
-                    if attempt < _TAG_ATTEMPTS and await self._ctx.backed_off(error, attempt):
+                    if await self._ctx.backed_off(error, attempt):
                         continue
                 elif error.kind not in _NO_TAGS_KINDS:
                     raise
-                if error.kind in (StoreErrorKind.UNSUPPORTED, StoreErrorKind.UNAVAILABLE):
+                if error.kind is StoreErrorKind.UNSUPPORTED:
                     self._ctx.notes.lacks.add(Caveat.TAGS_NOT_READ)
                 return None
 
@@ -120,42 +115,3 @@ class Outfitter:
 def refuses_tags(error: StoreError) -> bool:
     """May a write that was refused this way succeed without its tags?"""
     return error.side is Side.DESTINATION and error.kind in _NO_TAGS_KINDS
-
-
-async def check_wishes(destination: ObjectStore, spec: TaskSpec) -> None:
-    """The destination has the storage class and the encryption the task wants. Raises StoreError; changes nothing."""
-    policy = spec.storage_policy
-    if policy not in (*destination.abilities.storage_policies, StoragePolicy.SRC_STORAGE_MAPPING):
-        offered = ", ".join(sorted(destination.abilities.storage_policies))
-        raise StoreError(
-            StoreErrorKind.UNSUPPORTED,
-            f"the service has no storage class for dst_storage_policy {policy}; it has {offered}",
-        )
-    if not spec.encrypt_kms:
-        return
-    if not destination.abilities.encrypts_kms:
-        raise StoreError(StoreErrorKind.ENCRYPTION, "the service cannot be asked for encryption with KMS")
-    # An upload that is begun and dropped leaves nothing to be seen, and says whether KMS is there and may be used.
-    key = f"{spec.save_prefix}.omsd-kms-probe"
-    await destination.abort_upload(key, await _begin_encrypted(destination, key))
-
-
-async def _begin_encrypted(destination: ObjectStore, key: str) -> str:
-    attempt = 0
-    while True:
-        try:
-            return await destination.create_upload(key, PutOptions(encrypt_kms=True))
-        except StoreError as error:
-            if error.kind is not StoreErrorKind.UNAVAILABLE:
-                raise
-            attempt += 1
-            if attempt < _KMS_ATTEMPTS:
-                await asyncio.sleep(_KMS_PAUSE_S)
-                continue
-            raise StoreError(
-                StoreErrorKind.ENCRYPTION,
-                f"the bucket answers, but a write with KMS fails: {error.message}",
-                status=error.status,
-                provider_code=error.provider_code,
-                request_id=error.request_id,
-            ) from error

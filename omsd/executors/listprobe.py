@@ -22,6 +22,7 @@ from omsd.domain.manifest import (
     is_list_name,
 )
 from omsd.domain.model import Credentials, ListFile, Location, TaskSpec
+from omsd.engine.context import DOUBTED_KINDS
 from omsd.ports.objectstore import ObjectStore
 
 # A question is asked this often before its answer counts, so that one lost packet does not refuse a task.
@@ -33,13 +34,14 @@ T = TypeVar("T")
 
 
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """What is answered, at the latest by the third attempt. Raises StoreError."""
+    """What is answered, at the latest by the third attempt. Raises StoreError; a refusal only if it is given twice."""
     attempt = 1
     while True:
         try:
             return await ask()
         except StoreError as error:
-            if not error.retryable or attempt == _ATTEMPTS:
+            worth = error.retryable or (attempt == 1 and error.kind in DOUBTED_KINDS)
+            if not worth or attempt == _ATTEMPTS:
                 raise
         await asyncio.sleep(_PAUSE_S * attempt)
         attempt += 1

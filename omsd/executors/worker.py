@@ -25,8 +25,8 @@ from omsd.engine.buffers import BufferBudget
 from omsd.engine.context import ShardContext, ShardFailedError, TaskNotes, UploadLog
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.lists import ListsRun
-from omsd.engine.outfit import check_wishes
 from omsd.engine.pacer import Pacer, PacerPair
+from omsd.engine.preflight import check_destination
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
 from omsd.engine.throttle import Throttle
@@ -214,7 +214,12 @@ class Worker:
             # A fault of ours must show, but it must not take the worker's other shards down.
             _log.exception("shard_crashed", lease_id=lease_id)
             return ShardFailed(
-                lease_id, Failure("TRF.0001", f"internal error: {type(error).__name__}"), decisive=False
+                lease_id,
+                Failure(
+                    "TRF.0001",
+                    f"internal error: {type(error).__name__}; see the log, then start the task again",
+                ),
+                decisive=False,
             )
         return ShardDone(lease_id) if finished else ShardReleased(lease_id)
 
@@ -256,25 +261,24 @@ class Worker:
         await self._channel.send(protocol.wrap(event))  # type: ignore[arg-type]
 
     async def _probe(self, message: protocol.Probe) -> None:
-        work = message.work
-        for side, location, credentials in (
-            (Side.SOURCE, work.spec.source, work.credentials.source),
-            (Side.DESTINATION, work.spec.destination, work.credentials.destination),
+        spec, credentials = message.work.spec, message.work.credentials
+        for side, location, keys in (
+            (Side.SOURCE, spec.source, credentials.source),
+            (Side.DESTINATION, spec.destination, credentials.destination),
         ):
             try:
-                await self._check(location, credentials, work.spec if side is Side.DESTINATION else None)
+                await self._check(side, location, keys, spec)
             except StoreError as error:
                 result = protocol.Probed(message.probe_id, side, failure_of(error, side))
                 break
         else:
-            lists = await find_lists(self._open_store, work.spec, work.credentials.destination)
+            lists = await find_lists(self._open_store, spec, credentials.destination)
             result = protocol.Probed(message.probe_id, None, None, lists)
         await self._channel.send(result)
 
-    async def _check(self, location: Location, credentials: Credentials, wishes: TaskSpec | None) -> None:
-        """wishes: of the task whose destination it is."""
-        store = self._open_store(location, credentials)
+    async def _check(self, side: Side, location: Location, keys: Credentials, spec: TaskSpec) -> None:
+        store = self._open_store(location, keys)
         try:
-            await patiently(partial(check_wishes, store, wishes) if wishes is not None else store.check)
+            await patiently(store.check if side is Side.SOURCE else partial(check_destination, store, spec))
         finally:
             await store.close()

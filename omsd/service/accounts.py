@@ -298,5 +298,6 @@ class Accounts:
 
 
 _WORKER_LOST = Failure(
-    "TRF.0001", "the worker process that ran a part of the task ended unexpectedly; see the log"
+    "TRF.0001",
+    "the worker process that ran a part of the task ended unexpectedly; see the log, then start the task again",
 )

@@ -20,7 +20,12 @@ _FIELDS = {
     "TRF.0152": "ak",
     "TRF.0051": "ak",
     "TRF.0057": "ak",
+    "TRF.0053": "ak",
+    "TRF.0063": "ak",
+    "TRF.0154": "ak",
 }
+# A failure that speaks of an option of the task.
+_OPTIONS = {"TRF.0158": "enable_kms"}
 
 
 class EndsProbe:
@@ -60,6 +65,6 @@ def _check_lists(found: ListsFound) -> None:
 
 
 def _refusal(side: Side, failure: Failure) -> RequestError:
-    field = f"{_NODES[side]}.{_FIELDS.get(failure.code, 'endpoint')}"
+    field = _OPTIONS.get(failure.code) or f"{_NODES[side]}.{_FIELDS.get(failure.code, 'endpoint')}"
     violation = Violation(field, failure.message)
     return RequestError(_CODES[side], f"{field}: {failure.message}", violations=(violation,))

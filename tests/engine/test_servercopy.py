@@ -375,7 +375,8 @@ async def test_a_copy_refused_because_of_keys_is_streamed_before_the_task_is_giv
     pair.at_destination = FaultyStore(pair.destination, no_key)
     await pair.copied(spec(encrypt_kms=True))
     assert [error.kind for error in pair.refused] == [StoreErrorKind.ENCRYPTION]
-    assert all((await pair.destination.head(key)).encrypted_kms for key in OBJECTS)
+    for key in OBJECTS:
+        assert (await pair.destination.head(key)).encrypted_kms
 
 
 @pytest.mark.parametrize("restores", [False, True])

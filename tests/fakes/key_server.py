@@ -84,6 +84,8 @@ class KeyServer:
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         if not key:
             return self._bucket(method, bucket, query)
+        if "uploadId" in query:
+            return 404, {}, b"<Error><Code>NoSuchUpload</Code></Error>"
         self._counts[method] += 1
         if method == "PUT":
             if key not in self._stored:

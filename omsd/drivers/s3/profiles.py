@@ -67,6 +67,7 @@ S3_CLASSES = (
     (StoragePolicy.ARCHIVE, "GLACIER"),
     (StoragePolicy.DEEP_ARCHIVE, "DEEP_ARCHIVE"),
 )
+_STANDARD = StoragePolicy.STANDARD  # the name is looked up once, not per object
 _AMZ_KMS = (("x-amz-server-side-encryption", "aws:kms"),)
 
 
@@ -123,7 +124,7 @@ class Profile:
 
     def storage_class_of(self, policy: StoragePolicy | None) -> str:
         """The header's value for a policy, "" if none is sent."""
-        if policy is None or policy is StoragePolicy.STANDARD:
+        if policy is None or policy is _STANDARD:
             return self.default_storage_class
         return dict(self.storage_classes).get(policy, self.default_storage_class)
 
