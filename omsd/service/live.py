@@ -42,6 +42,21 @@ class _LiveTask:
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
 
+class Watcher:
+    """What happened to a task since somebody looked. changed: anything; turned: its state, or it is gone."""
+
+    __slots__ = ("changed", "turned")
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+        self.turned = asyncio.Event()
+
+    def clear(self) -> None:
+        """Looked."""
+        self.changed.clear()
+        self.turned.clear()
+
+
 class LiveBoard:
     """Written by the ledger, after its commits; read by everyone."""
 
@@ -49,25 +64,26 @@ class LiveBoard:
         self._clock = clock
         self._tasks: dict[TaskId, _LiveTask] = {}
         self._leases: dict[LeaseId, _LiveLease] = {}
-        self._watchers: dict[TaskId, set[asyncio.Event]] = {}
+        self._watchers: dict[TaskId, set[Watcher]] = {}
 
     def publish(self, task: Task, *, active_from_s: float | None, unlisted_num: int) -> None:
         """The task as it is committed now."""
         live = self._tasks.get(task.task_id)
+        turned = live is None or live.task.state is not task.state
         if live is None:
             self._tasks[task.task_id] = _LiveTask(task, active_from_s, unlisted_num)
         else:
             live.task, live.active_from_s, live.unlisted_num = task, active_from_s, unlisted_num
             if active_from_s is None:
                 live.samples.clear()
-        self._notify(task.task_id)
+        self._notify(task.task_id, turned=turned)
 
     def retire(self, task_id: TaskId) -> None:
         """Nothing of the task is under way; the store alone tells of it."""
         live = self._tasks.pop(task_id, None)
         for lease_id in live.leases if live is not None else ():
             self._leases.pop(lease_id, None)
-        self._notify(task_id)
+        self._notify(task_id, turned=True)
 
     def begin_lease(self, lease_id: LeaseId, task_id: TaskId, *, already_listed: bool) -> None:
         """already_listed: the shard's objects are in the listed counters since an earlier attempt."""
@@ -126,15 +142,15 @@ class LiveBoard:
         return _view(live.task, counters, moving, listing_over, _speed(live, now_s), total_ms)
 
     @contextmanager
-    def subscribe(self, task_id: TaskId) -> Iterator[asyncio.Event]:
-        """An event that is set after each change of the task, until the block is left."""
-        changed = asyncio.Event()
-        self._watchers.setdefault(task_id, set()).add(changed)
+    def subscribe(self, task_id: TaskId) -> Iterator[Watcher]:
+        """Told of each change of the task, until the block is left."""
+        watcher = Watcher()
+        self._watchers.setdefault(task_id, set()).add(watcher)
         try:
-            yield changed
+            yield watcher
         finally:
             watchers = self._watchers[task_id]
-            watchers.discard(changed)
+            watchers.discard(watcher)
             if not watchers:
                 del self._watchers[task_id]
 
@@ -150,9 +166,11 @@ class LiveBoard:
             live.samples.popleft()
         self._notify(lease.task_id)
 
-    def _notify(self, task_id: TaskId) -> None:
-        for changed in self._watchers.get(task_id, ()):
-            changed.set()
+    def _notify(self, task_id: TaskId, *, turned: bool = False) -> None:
+        for watcher in self._watchers.get(task_id, ()):
+            watcher.changed.set()
+            if turned:
+                watcher.turned.set()
 
 
 def _speed(live: _LiveTask, now_s: float) -> int:

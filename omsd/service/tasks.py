@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -124,17 +125,29 @@ class TaskService:
         await self._channel.call(ChangeTasks(project_id, valid.task_ids, valid.windows, valid.priority))
 
     async def watch(self, project_id: str, task_id: int) -> AsyncIterator[TaskView]:
-        """The task now, then after changes, at most every WATCH_INTERVAL_S; ends when it has succeeded, failed or been deleted."""
-        with self._board.subscribe(TaskId(task_id)) as changed:
+        """The task now, then after changes, every WATCH_INTERVAL_S at most but at once when its state changes.
+
+        Ends when it has succeeded, failed or been deleted.
+        """
+        with self._board.subscribe(TaskId(task_id)) as watcher:
             view: TaskView | None = await self.get(project_id, task_id)
             while view is not None:
                 yield view
                 if view.task.state in _WATCH_ENDS:
                     return
-                await self._clock.sleep(WATCH_INTERVAL_S)
-                await changed.wait()
-                changed.clear()
+                await self._rest(watcher.turned)
+                await watcher.changed.wait()
+                watcher.clear()
                 view = await self._find(project_id, TaskId(task_id))
+
+    async def _rest(self, turned: asyncio.Event) -> None:
+        """WATCH_INTERVAL_S, or less."""
+        async with asyncio.TaskGroup() as group:
+            resting = group.create_task(self._clock.sleep(WATCH_INTERVAL_S), name="rest of a watch")
+            ending = group.create_task(turned.wait(), name="end of a watch's rest")
+            _, late = await asyncio.wait((resting, ending), return_when=asyncio.FIRST_COMPLETED)
+            for task in late:
+                task.cancel()
 
     async def _find(self, project_id: str, task_id: TaskId) -> TaskView | None:
         task = self._board.task(task_id) or await self._store.get_task(task_id)
