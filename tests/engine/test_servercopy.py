@@ -82,6 +82,28 @@ async def test_what_the_receipt_proves_is_not_looked_up() -> None:
     assert pair.at_source.calls["head"] == 20 + 1  # and the probe with the destination's keys
 
 
+@pytest.mark.parametrize("size", [10, 20 * KIB], ids=["whole", "in parts"])
+async def test_the_md5_that_a_copy_answers_proves_it_where_no_crc64_is_published(size: int) -> None:
+    pair = Pair(**PUBLISHES_NOTHING)
+    await fill(pair.source, {f"{n}": b"x" * size for n in range(3)})
+    await pair.copied(spec(overwrite_mode=OverwriteMode.FULL_OVERWRITE))
+    # The ETag of parts is no MD5: those are looked at.
+    assert pair.at_destination.calls["head"] == (0 if size == 10 else 3)
+
+
+async def test_a_published_crc64_is_compared_whatever_the_md5_says() -> None:
+    pair = Pair(full_object_crc64=False)
+    await fill(pair.source, {"a": b"1234"})
+
+    class Silent(FaultyStore):
+        async def copy_from(self, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
+            return replace(await super().copy_from(key, source, options), checksums=Checksums())
+
+    pair.at_destination = Silent(pair.destination)
+    await pair.copied(spec(overwrite_mode=OverwriteMode.FULL_OVERWRITE))
+    assert pair.at_destination.calls["head"] == 1
+
+
 async def test_progress_counts_what_never_came_through_us() -> None:
     pair = Pair()
     await fill(pair.source, OBJECTS)
@@ -255,8 +277,8 @@ class Garbling(FaultyStore):
     async def copy_from(self, key: str, source: CopySource, options: PutOptions) -> PutReceipt:
         receipt = await super().copy_from(key, source, options)
         wrong = self._body(self._real.objects[key].body)
-        await self._real.put(key, wrong, len(wrong), replace(options, checksums=Checksums()))
-        return replace(receipt, checksums=Checksums())
+        stored = await self._real.put(key, wrong, len(wrong), replace(options, checksums=Checksums()))
+        return replace(receipt, etag=stored.etag, checksums=Checksums())
 
 
 @pytest.mark.parametrize(
