@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from omsd.api.grpc.server import GrpcServer
 from omsd.cli.omsctl import app
 from omsd.domain.errors import Refusal, RequestError, Violation
-from omsd.domain.model import BandwidthWindow, Counters, Priority, TaskId, TaskState
+from omsd.domain.model import BandwidthWindow, Counters, ListFileRef, Priority, TaskId, TaskState, TaskType
 from omsd.service import requests
 from tests.cli.conftest import KEYS, Omsctl, Spawn
 from tests.fakes.task_service import FakeTaskService
@@ -230,6 +231,23 @@ async def test_show_tells_all_of_a_task(omsctl: Omsctl, tasks: FakeTaskService) 
         "error_code": "TRF.0058",
         "error_msg": "bucket gone",
     }
+
+
+async def test_show_tells_where_the_keys_of_a_list_task_are_written(
+    omsctl: Omsctl, tasks: FakeTaskService
+) -> None:
+    task_id = await made_task(tasks)
+    spec = tasks.tasks[task_id].spec
+    listed = replace(
+        spec, task_type=TaskType.LIST, object_keys=(), list_file=ListFileRef("lists", "hw/keys.txt")
+    )
+    await tasks.change(task_id, spec=listed)
+    done = await omsctl("task", "show", str(task_id))
+    rows = dict(line.split(maxsplit=1) for line in done.out.splitlines())
+    assert rows["type"] == "list"
+    assert done.out.count("s3://lists/hw/keys.txt") == 1
+    shown = (await omsctl("task", "show", str(task_id), "-o", "json")).json["src_node"]
+    assert shown["list_file"] == {"list_file_key": "hw/keys.txt", "obs_bucket": "lists", "list_file_num": "1"}
 
 
 async def test_start_sends_fresh_keys_and_failed_only(omsctl: Omsctl, tasks: FakeTaskService) -> None:

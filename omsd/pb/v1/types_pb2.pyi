@@ -328,6 +328,10 @@ Global___SmnInfo: _TypeAlias = SmnInfo  # noqa: Y015
 
 @_typing.final
 class ListFile(_message.Message):
+    """Where the keys of a task are written: a .txt file, or every one below a folder (a key that ends in /), in a bucket of the
+    destination's service, read with the destination's keys.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LIST_FILE_KEY_FIELD_NUMBER: _builtins.int
@@ -336,6 +340,7 @@ class ListFile(_message.Message):
     list_file_key: _builtins.str
     obs_bucket: _builtins.str
     list_file_num: _builtins.str
+    """in answers 1 for a file, empty for a folder"""
     def __init__(
         self,
         *,
