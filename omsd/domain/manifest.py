@@ -17,6 +17,8 @@ from omsd.domain.plan import ShardDraft
 SUFFIX = ".txt"
 MAX_FILE_BYTES = 100 * 1024 * 1024
 MAX_LINE_CHARACTERS = 65_535
+# No service has longer keys.
+MAX_KEY_CHARACTERS = 1024
 # Of one task: what is planned in one go. Each file may have a million lines.
 MAX_FILES = 10_000
 
@@ -25,6 +27,7 @@ NOT_A_LIST = "TRF.0014"
 LINE_TOO_LONG = "TRF.0018"
 WRONG_METADATA = "TRF.0019"
 ARCHIVED = "TRF.0301"
+KEY_TOO_LONG = "TRF.0060"
 
 _BOM = b"\xef\xbb\xbf"
 # A character has at most four bytes: no more than these, and the break, need be held to know that a line is too long.
@@ -116,13 +119,24 @@ def failure_of_list(error: StoreError, key: str) -> Failure:
 
 
 def key_of(text: bytes) -> str:
-    """The key that a line names. Raises BadLineError if it is not URL-encoded UTF-8. A + is a +."""
+    """The key that a line names. Raises BadLineError if it is not URL-encoded UTF-8, or longer than any key. A + is a +."""
     if _BAD_ESCAPE.search(text):
         raise BadLineError("the line is not URL-encoded: a % is not followed by two hexadecimal digits")
     try:
-        return (unquote_to_bytes(text) if b"%" in text else text).decode()
+        key = (unquote_to_bytes(text) if b"%" in text else text).decode()
     except UnicodeDecodeError:
         raise BadLineError("the line does not name a key: its bytes are not UTF-8") from None
+    if len(key) > MAX_KEY_CHARACTERS:
+        raise BadLineError(
+            f"the key has {len(key)} characters, and no service takes more than {MAX_KEY_CHARACTERS}",
+            code=KEY_TOO_LONG,
+        )
+    return key
+
+
+def name_of_bad(text: bytes) -> str:
+    """What a line that names no key is called: its beginning, which still is too long for a key if the line is."""
+    return text.decode(errors="replace")[: MAX_KEY_CHARACTERS + 1]
 
 
 @dataclass(frozen=True, slots=True)

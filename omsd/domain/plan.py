@@ -93,16 +93,16 @@ def plan_shards(spec: TaskSpec) -> tuple[ShardDraft, ...]:
     if spec.task_type is TaskType.OBJECT:
         folders = reduce_prefixes(key for key in spec.object_keys if key.endswith("/"))
         names = (key for key in spec.object_keys if not key.endswith("/") and not is_covered(folders, key))
-        return _ranges(folders) + plan_retry(names)
+        return _ranges(folders) + plan_retry(dict.fromkeys(names))
     raise OmsdError(f"a task of type {spec.task_type} cannot be planned from its keys", code="TRF.0001")
 
 
 def plan_retry(keys: Iterable[str]) -> tuple[ShardDraft, ...]:
-    """Shards of at most 500 of these keys, each key once, in the order given."""
-    unique = tuple(dict.fromkeys(keys))
+    """Shards of at most 500 of these keys, in the order given. A list file may name a key twice: then it is listed twice."""
+    wanted = tuple(keys)
     return tuple(
-        ShardDraft(ShardKind.KEYS, keys=unique[start : start + KEYS_PER_SHARD])
-        for start in range(0, len(unique), KEYS_PER_SHARD)
+        ShardDraft(ShardKind.KEYS, keys=wanted[start : start + KEYS_PER_SHARD])
+        for start in range(0, len(wanted), KEYS_PER_SHARD)
     )
 
 

@@ -17,6 +17,7 @@ from omsd.domain.manifest import (
     check_metadata,
     failure_of_list,
     key_of,
+    name_of_bad,
 )
 from omsd.domain.model import Checkpoint, LeaseId, ManifestSpan, Outcome, OutcomeKind, ShardKind
 from omsd.engine.context import AT_SOURCE, ShardContext, ShardFailedError
@@ -226,6 +227,6 @@ class SpanFeed:
 
 
 def _no_key(line: Line, error: BadLineError) -> Outcome:
-    """The record of a line that names no key, under its own text."""
-    text = line.text.decode(errors="replace")
-    return Outcome(text, 0, OutcomeKind.FAILED, error_code=error.code, reason=error.message)
+    """The record of a line that names no key."""
+    name = name_of_bad(line.text)
+    return Outcome(name, 0, OutcomeKind.FAILED, error_code=error.code, reason=error.message)

@@ -22,6 +22,7 @@ from omsd.domain.manifest import (
     check_metadata,
     failure_of_list,
     key_of,
+    name_of_bad,
     plan_manifests,
 )
 from omsd.domain.model import ListFile, ManifestSpan, Shard, ShardId, ShardKind, TaskId
@@ -141,6 +142,16 @@ def test_a_line_that_is_not_url_encoded_names_no_key(text: bytes) -> None:
     with pytest.raises(BadLineError) as caught:
         key_of(text)
     assert caught.value.code == "TRF.0014"
+
+
+@pytest.mark.parametrize("character", ["x", "\u00e9", "%20"])
+def test_a_line_longer_than_any_key_fails_alone_under_its_beginning(character: str) -> None:
+    assert len(key_of((character * 1024).encode())) == 1024
+    text = (character * 1025).encode()
+    with pytest.raises(BadLineError) as caught:
+        key_of(text)
+    assert caught.value.code == "TRF.0060"
+    assert len(name_of_bad(text * 9)) == 1025
 
 
 @pytest.mark.parametrize("name", ["a.csv", "txt", "a.txt.gz", "folder/", ".tx"])

@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from omsd.domain.errors import OmsdError
 from omsd.domain.model import CloudType, Location, ShardKind, TaskSpec, TaskType
-from omsd.domain.plan import KEYS_PER_SHARD, ShardDraft, map_key, plan_parts, plan_retry, plan_shards
+from omsd.domain.plan import (
+    KEYS_PER_SHARD,
+    ShardDraft,
+    map_key,
+    plan_parts,
+    plan_restored,
+    plan_retry,
+    plan_shards,
+)
 
 MIB = 1024**2
 GIB = 1024**3
@@ -118,6 +126,13 @@ def test_a_retry_cuts_its_keys_into_full_shards(count: int) -> None:
     assert [key for shard in shards for key in shard.keys] == keys
     assert all(len(shard.keys) == KEYS_PER_SHARD for shard in shards[:-1])
     assert all(0 < len(shard.keys) <= KEYS_PER_SHARD for shard in shards)
+
+
+def test_a_retry_keeps_a_key_that_failed_twice() -> None:
+    (shard,) = plan_retry(["b", "a", "b"])
+    assert shard.keys == ("b", "a", "b")
+    (shard,) = plan_restored(["b", "b"], 7.0)
+    assert (shard.keys, shard.restore_since_s) == (("b", "b"), 7.0)
 
 
 def test_a_list_task_is_not_planned_from_its_keys() -> None:

@@ -51,6 +51,7 @@ class Lines:
     position: int = 0
     live: LiveProgress = LiveProgress()
     splits: list[int] = field(default_factory=list)
+    deferred: list[str] = field(default_factory=list)
 
     async def take(self, event: ShardEvent) -> None:
         if isinstance(event, ShardBatch):
@@ -58,6 +59,7 @@ class Lines:
             assert event.checkpoint.after == ""
             self.position = event.checkpoint.position
             self.outcomes += event.outcomes
+            self.deferred += event.deferred
             self.counters = self.counters.plus(event.counters)
         elif isinstance(event, ShardProgress):
             self.live = event.progress
@@ -369,6 +371,19 @@ async def test_a_second_shard_begins_in_the_middle_of_a_line() -> None:
             source, destination, lists, lines.take, replace(shard, manifest=draft.manifest)
         ).run()
         assert lines.keys() == list(objects)[1:]
+
+
+async def test_archived_objects_of_a_list_are_put_off_and_their_lines_are_done() -> None:
+    source, destination, lists, lines = memory_store(), memory_store(), memory_store(), Lines()
+    await fill(source, {"a": b"1", "cold": b"22", "b": b"333"})
+    source.archive("cold")
+    text = text_of(["a", "cold", "b", "cold"])
+    shard = await put_list(lists, text)
+    task = replace(spec_of_all(), restore_archived=True)
+    assert await make_run(source, destination, lists, lines.take, shard, task=task).run()
+    assert (lines.keys(), lines.deferred) == (["a", "b"], ["cold", "cold"])
+    assert (lines.position, lines.counters.listed_num, lines.counters.accounted_num) == (len(text), 4, 2)
+    assert lines.live.counters == Counters()
 
 
 async def failed(run: ShardRun) -> tuple[str, bool, str]:

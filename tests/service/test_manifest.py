@@ -207,6 +207,22 @@ async def test_lists_without_a_line_match_nothing(tmp_path: Path) -> None:
         assert (task.state, task.error_code) == (TaskState.FAILED, "TRF.0012")
 
 
+async def test_a_key_that_failed_on_two_lines_is_retried_for_both(tmp_path: Path) -> None:
+    source = world()
+    source.manifests = {FIRST: b"01\n13\n02\n13\n"}
+    async with control_process(tmp_path, source) as control:
+        task_id = await created(control, source)
+        await control.run_out(task_id)
+        assert (await control.service.get(PROJECT, task_id)).counters == Counters(
+            4, 400, 2, 0, 2, 200, 0, 200
+        )
+        source.broken.clear()
+        await control.service.start(PROJECT, task_id, start_request(failed_only=True))
+        await control.run_out(task_id)
+        view = await control.service.get(PROJECT, task_id)
+        assert (view.task.state, view.counters) == (TaskState.SUCCEEDED, Counters(4, 400, 4, 0, 0, 400, 0, 0))
+
+
 async def test_a_new_run_goes_by_the_lists_as_they_are_then_and_a_retry_by_what_failed(
     tmp_path: Path,
 ) -> None:
