@@ -22,7 +22,7 @@ CAVEAT_TEXTS = {
     " the service may have no tags, or the AK lacks the permission to read them",
     Caveat.TAGS_NOT_WRITTEN: "the destination took no tags, the objects were migrated without them;"
     " the service may have no tags, or the AK lacks the permission to write them",
-    Caveat.METADATA_DROPPED: "user metadata whose name cannot be an HTTP header was left out",
+    Caveat.METADATA_DROPPED: "user metadata that cannot travel in HTTP headers was left out",
     Caveat.METADATA_ENCODED: "metadata with characters beyond ASCII was percent-encoded",
     Caveat.STORAGE_CLASS_UNKNOWN: "the source's storage class is not known, the objects were stored as STANDARD",
     Caveat.STORAGE_CLASS_REPLACED: "the destination has no storage class as cold as the source's, the next warmer one was used",

@@ -153,7 +153,8 @@ class Failure:
     message: str
 
 
-# Kinds that mean: no object of this task can succeed, stop the task.
+# Kinds that mean: no object of this task can succeed, stop the task. ENCRYPTION only of a destination: at a source each object may have
+# a key of its own.
 DECISIVE_KINDS = frozenset(
     {
         StoreErrorKind.NO_SUCH_BUCKET,
@@ -184,6 +185,7 @@ _SOURCE_CODES = {
     StoreErrorKind.FORBIDDEN_ADDRESS: "TRF.0157",
     StoreErrorKind.PRECONDITION: "TRF.0157",
     StoreErrorKind.NO_SPACE: "TRF.0157",
+    StoreErrorKind.ENCRYPTION: "TRF.0152",
     StoreErrorKind.ACCOUNT: "TRF.0154",
     StoreErrorKind.BALANCE: "TRF.0154",
 }
@@ -239,6 +241,11 @@ _ADVICE = {
     StoreErrorKind.BALANCE: "settle the account's bills, then start the task again",
 }
 
+_SOURCE_ADVICE = {
+    StoreErrorKind.KEY_TOO_LONG: "check the key: the source can have no object of that name",
+    StoreErrorKind.ENCRYPTION: "grant the AK the use of the key that the object is encrypted with, then retry the failed objects",
+}
+
 
 def failure_of(error: StoreError, side: Side) -> Failure:
     """The documented TRF code of a storage error on one side, with the service's own words and what to do."""
@@ -249,5 +256,6 @@ def failure_of(error: StoreError, side: Side) -> Failure:
         detail += f" [{error.provider_code}]"
     if error.request_id:
         detail += f" (request id {error.request_id})"
-    advice = _ADVICE.get(error.kind)
+    advice = _SOURCE_ADVICE.get(error.kind) if side is Side.SOURCE else None
+    advice = advice or _ADVICE.get(error.kind)
     return Failure(code, f"{detail}; {advice}" if advice else detail)

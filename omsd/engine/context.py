@@ -178,6 +178,8 @@ class ShardContext:
         side = error.side or Side.SOURCE
         if error.kind not in DECISIVE_KINDS:
             return
+        if error.kind is StoreErrorKind.ENCRYPTION and side is Side.SOURCE:
+            return
         if error.kind not in _CERTAIN_KINDS:
             try:
                 await self.store_at(side).check()

@@ -48,6 +48,8 @@ class Outfitter:
         if head.tag_count:
             tags, lost = await self._tags_of(head, tagged=tagged)
             caveats += lost
+        if head.untold_metadata_num:
+            caveats += (Caveat.METADATA_DROPPED,)
         options = PutOptions(
             content_type=head.content_type,
             headers=head.headers,

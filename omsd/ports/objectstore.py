@@ -109,6 +109,7 @@ class ObjectHead:
     headers: content_type apart, the documented system headers that travel with an object (cache-control, content-disposition,
     content-encoding, content-language, expires), lower-case names. user_metadata: names without prefix, lower case.
     checksums: of the whole object. tag_count: tags it has, 0 also if the service does not tell. encrypted_kms: it says so itself.
+    untold_metadata_num: user metadata that it has, but could not put into headers.
     """
 
     key: str
@@ -123,6 +124,7 @@ class ObjectHead:
     tag_count: int = 0
     encrypted_kms: bool = False
     restore: RestoreState = RestoreState.NONE
+    untold_metadata_num: int = 0
 
 
 @dataclass(frozen=True, slots=True)

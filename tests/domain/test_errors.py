@@ -29,7 +29,7 @@ CODES = {
     K.UNSUPPORTED: ("TRF.0001", "TRF.0001"),
     K.INVALID: ("TRF.0001", "TRF.0001"),
     K.FORBIDDEN_ADDRESS: ("TRF.0157", "TRF.0061"),
-    K.ENCRYPTION: ("TRF.0001", "TRF.0158"),
+    K.ENCRYPTION: ("TRF.0152", "TRF.0158"),
     K.ACCOUNT: ("TRF.0154", "TRF.0053"),
     K.BALANCE: ("TRF.0154", "TRF.0063"),
 }
@@ -58,3 +58,12 @@ def test_every_failure_has_its_code_and_says_what_to_do(kind: K, side: Side) -> 
     told, _, advice = failure.message.partition("; ")
     assert told == f"{side} GetObject a/b: said [SomeCode] (request id R1)"
     assert any(verb in advice for verb in VERBS), advice
+
+
+def test_the_advice_is_for_the_end_that_refused() -> None:
+    refused = StoreError(K.ENCRYPTION, "KMS.DisabledException")
+    assert "enable_kms" in failure_of(refused, Side.DESTINATION).message
+    assert "encrypted with" in failure_of(refused, Side.SOURCE).message
+    too_long = StoreError(K.KEY_TOO_LONG, "HeadObject")
+    assert "prefix" in failure_of(too_long, Side.DESTINATION).message
+    assert "prefix" not in failure_of(too_long, Side.SOURCE).message

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import CloudType, Credentials, Location
+from omsd.domain.model import CloudType, Credentials, Location, StoragePolicy
 from omsd.drivers.registry import EndpointOverride, StoreFactory
 from omsd.drivers.s3.copying import copy_object
 from omsd.drivers.s3.profiles import Addressing, profile_of
@@ -71,6 +71,31 @@ async def test_a_copy_takes_over_only_what_it_is_told(open_store: OpenStore) -> 
     assert wanted.items() <= sent.items()
     signed = sent["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
     assert set(wanted) <= set(signed)
+
+
+async def test_a_copy_asks_for_the_task_s_class_encryption_and_tags(open_store: OpenStore) -> None:
+    options = PutOptions(storage_policy=StoragePolicy.IA, encrypt_kms=True, tags={"team": "a b"})
+    told = {"x-amz-server-side-encryption": "aws:kms"}
+    async with scripted(lambda seen: Reply(200, COPIED, told)) as server:
+        store = open_store(server.url)
+        assert (await store.copy_from("to", SOURCE, options)).encrypted_kms
+        sent = server.seen[0].headers
+        assert {
+            "x-amz-storage-class": "STANDARD_IA",
+            "x-amz-server-side-encryption": "aws:kms",
+            "x-amz-tagging": "team=a%20b",
+            "x-amz-tagging-directive": "REPLACE",
+        }.items() <= sent.items()
+    async with scripted(lambda seen: Reply(200, COPIED)) as server:
+        assert not (await open_store(server.url).copy_from("to", SOURCE, options)).encrypted_kms
+
+
+async def test_a_refused_copy_is_one_of_encryption_only_if_that_was_asked_for(open_store: OpenStore) -> None:
+    async with scripted(lambda seen: Reply(403, failure("KMSAccessDenied"))) as server:
+        for encrypts, kind in ((True, StoreErrorKind.ENCRYPTION), (False, StoreErrorKind.PERMISSION)):
+            with pytest.raises(StoreError) as refused:
+                await open_store(server.url).copy_from("to", SOURCE, PutOptions(encrypt_kms=encrypts))
+            assert refused.value.kind is kind
 
 
 async def test_a_part_names_its_range_and_nothing_else_of_the_object(open_store: OpenStore) -> None:

@@ -14,7 +14,7 @@ from omsd.drivers.s3.profiles import Addressing, Profile, profile_of
 from omsd.drivers.s3.store import S3Store
 from omsd.ports.objectstore import Checksums, PutOptions, RestoreState
 from omsd.wire import Deadlines, Pool
-from tests.drivers.scripted import scripted
+from tests.drivers.scripted import Reply, scripted
 from tests.fakes.dialect_server import DialectBucket
 
 OBS, OSS, COS, KS3 = CloudType.HUAWEI, CloudType.ALIYUN, CloudType.TENCENT, CloudType.KINGSOFT
@@ -174,3 +174,9 @@ async def test_metadata_that_is_no_header_is_left_out_or_encoded() -> None:
         await store.put("k", b"1", 1, PutOptions(user_metadata={"a b": "x", "Name": "Grüße", "p": "100%"}))
         sent = {name: value for name, value in server.seen[0].headers.items() if "-meta-" in name}
         assert sent == {"x-amz-meta-name": "Gr%C3%BC%C3%9Fe", "x-amz-meta-p": "100%"}
+
+
+async def test_metadata_that_the_service_could_not_tell_is_counted() -> None:
+    told = {"Last-Modified": "Thu, 01 Jan 1970 00:00:00 GMT", "x-amz-missing-meta": "2"}
+    async with scripted(lambda seen: Reply(200, b"", told)) as server, Opened(OBS, server.url) as store:
+        assert (await store.head("k")).untold_metadata_num == 2

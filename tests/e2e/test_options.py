@@ -159,6 +159,22 @@ async def test_requester_pays_reaches_every_request_of_the_source(daemon: Daemon
     assert (task.status, task.successful_num, task.enable_requester_pays) == (SUCCEEDED, 31, True), task
 
 
+async def test_no_service_is_asked_to_copy_what_the_requester_pays_for(daemon: Daemon) -> None:
+    daemon.server_side_copy = True
+    await daemon.start()
+    for pays in (False, True):
+        bucket = DialectBucket()
+        bucket.objects = {f"k{n}": Kept(b"x" * n, {}) for n in range(5)}
+        async with scripted(bucket) as server, daemon.client() as client:
+            to = {**fake_node(server.url), "bucket": "other", "save_prefix": "in/"}
+            wanted = request(fake_node(server.url), to, ["k"], enable_requester_pays=pays)
+            task = await ended(client, (await client.create(wanted)).id)
+            asked = [seen for seen in server.seen if "x-amz-copy-source" in seen.headers]
+        assert bool(asked) is not pays
+        if pays:
+            assert (task.status, task.successful_num) == (SUCCEEDED, 5), task
+
+
 @pytest.mark.parametrize("kms", ["refused", "silent"])
 async def test_a_destination_that_does_not_encrypt(kms: str, daemon: Daemon, moto: S3Server) -> None:
     source = await moto.make_bucket()

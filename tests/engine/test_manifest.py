@@ -34,7 +34,7 @@ from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import Emit, ShardRun
 from omsd.engine.stream import Meter
 from omsd.ports.objectstore import ObjectStore, PutOptions, Reading
-from tests.engine.harness import LEASE, SETTINGS, Report, bodies, fill, make_context, memory_store
+from tests.engine.harness import LEASE, SETTINGS, Report, bodies, fill, make_context, memory_store, spec
 from tests.engine.test_shard import ODD_KEYS
 from tests.fakes.stores import FaultyStore, failing
 
@@ -585,3 +585,18 @@ def test_the_account_of_lines_counts_sizes_once() -> None:
     assert batch is not None
     assert batch[-1] == Checkpoint(70)
     assert account.live().counters == Counters()
+
+
+async def test_archived_objects_that_a_list_names_are_put_off_by_their_own_name() -> None:
+    source, destination, lists, lines = memory_store(), memory_store(), memory_store(), Lines()
+    await fill(source, {"a": b"1", "cold/1": b"22", "cold/2": b"22", "z": b"3"})
+    for key in ("cold/1", "cold/2"):
+        source.archive(key)
+    shard = await put_list(lists, text_of(["a", "cold/1", "z", "cold/2"]))
+    run = make_run(source, destination, lists, lines.take, shard, task=spec(restore_archived=True))
+    assert await run.run()
+    assert lines.deferred == ["cold/1", "cold/2"]
+    assert bodies(destination) == {"a": b"1", "z": b"3"}
+    assert (lines.counters.listed_num, lines.counters.successful_num) == (4, 2)
+    assert shard.manifest is not None
+    assert lines.position == shard.manifest.size_bytes

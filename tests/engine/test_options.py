@@ -10,7 +10,7 @@ from omsd.domain.caveats import Caveat
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.model import OutcomeKind, StoragePolicy
 from omsd.engine.context import ShardFailedError
-from omsd.ports.objectstore import PutReceipt
+from omsd.ports.objectstore import PutReceipt, Reading
 from tests.engine.harness import KIB, SETTINGS, Report, bodies, fill, keys_shard, make_run, memory_store, spec
 from tests.fakes.stores import FaultyStore, failing
 
@@ -66,6 +66,21 @@ async def test_a_bucket_that_refuses_kms_ends_the_task(call: str) -> None:
         await make_run(source, destination, report, task=spec(encrypt_kms=True)).run()
     assert (failed.value.failure.code, failed.value.decisive) == ("TRF.0158", True)
     assert "KMS is disabled" in failed.value.failure.message
+
+
+async def test_a_source_object_whose_key_may_not_be_used_fails_alone() -> None:
+    inner, destination, report = memory_store(), memory_store(), Report()
+    await fill(inner, {"a": b"1", "b": b"2", "c": b"3"})
+
+    class Locked(FaultyStore):
+        async def read(self, key: str, **options: object) -> Reading:  # type: ignore[override]
+            if key == "b":
+                raise StoreError(StoreErrorKind.ENCRYPTION, "kms:Decrypt is denied")
+            return await super().read(key, **options)  # type: ignore[arg-type]
+
+    assert await make_run(Locked(inner), destination, report).run()
+    assert report.codes() == {"b": "TRF.0152"}
+    assert set(destination.objects) == {"a", "c"}
 
 
 async def test_after_a_crash_nobody_takes_an_unseen_encryption_for_granted() -> None:
@@ -185,6 +200,21 @@ async def test_metadata_that_is_changed_on_the_way_is_said() -> None:
     await fill(source, {"foreign": b"1"}, user_metadata={"name": "Grüße"})
     assert await make_run(source, destination, report, task=METADATA).run()
     assert caveats(report) == {"odd": {Caveat.METADATA_DROPPED}, "foreign": {Caveat.METADATA_ENCODED}}
+
+
+async def test_metadata_that_a_source_could_not_tell_is_said() -> None:
+    class Mute(FaultyStore):
+        async def read(self, key: str, **options: object) -> Reading:  # type: ignore[override]
+            reading = await super().read(key, **options)  # type: ignore[arg-type]
+            reading.head = replace(reading.head, untold_metadata_num=2)
+            return reading
+
+    inner = memory_store()
+    await fill(inner, {"k": b"1"})
+    for task, expected in ((METADATA, {"k": {Caveat.METADATA_DROPPED}}), (spec(), {})):
+        report = Report()
+        assert await make_run(Mute(inner), memory_store(), report, task=task).run()
+        assert caveats(report) == expected
 
 
 RESTORING = spec(restore_archived=True)

@@ -28,8 +28,15 @@ _SYSTEM_HEADERS = frozenset(
 )
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 _NO_CHECKSUMS = Checksums()
-_PARTICULARS = ("storage-class", "tagging-count", "server-side-encryption", "restore", "restore-status")
-_NO_PARTICULARS = ("", 0, False, RestoreState.NONE)
+_PARTICULARS = (
+    "storage-class",
+    "tagging-count",
+    "server-side-encryption",
+    "restore",
+    "restore-status",
+    "missing-meta",
+)
+_NO_PARTICULARS = ("", 0, False, RestoreState.NONE, 0)
 
 
 class S3Reading:
@@ -90,6 +97,7 @@ def head_of(key: str, headers: Mapping[str, str], size_bytes: int, profile: Prof
             _count(profile.answered(headers, "tagging-count")),
             is_encrypted(headers, profile),
             restore_state(headers, profile),
+            _count(profile.answered(headers, "missing-meta")),
         )
     return ObjectHead(
         key,
