@@ -75,7 +75,8 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     machine_bandwidth: what all tasks together may move in a second, like "200MB" (decimal) or "200MiB"; a plain number is MiB.
     server_side_copy: where both ends are one service it is asked to copy objects itself, larger ones in parts of
-    server_side_copy_part_mib. drain_grace_s: what objects under way get to finish when the daemon stops.
+    server_side_copy_part_mib. large_object_mib: larger objects are shared by all workers, and gone on with part by part after an
+    interruption. drain_grace_s: what objects under way get to finish when the daemon stops.
     restore_deadline_h: how long an archived object may take to be restored. restore_poll_s: how soon it is asked after;
     the pause grows to three times of it.
     """
@@ -85,6 +86,7 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     single_put_max_mib: Annotated[int, Meta(ge=1, le=5120)] = 8
     server_side_copy: bool = True
     server_side_copy_part_mib: Annotated[int, Meta(ge=5, le=5120)] = 256
+    large_object_mib: Annotated[int, Meta(ge=5, le=1_048_576)] = 128
     buffer_budget_mib: Annotated[int, Meta(ge=8, le=65_536)] = 32
     max_requests_per_endpoint: Annotated[int, Meta(ge=1, le=1024)] = 64
     drain_grace_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0

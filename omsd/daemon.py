@@ -26,6 +26,7 @@ from omsd.service.live import LiveBoard
 from omsd.service.locations import ValidationPolicy
 from omsd.service.probing import EndsProbe
 from omsd.service.recovery import recover
+from omsd.service.sweeper import Sweeper
 from omsd.service.tasks import TaskService
 from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
@@ -129,6 +130,7 @@ class _Daemon:
             zone=zone,
             last_ids=last_ids,
         )
+        self._sweeper = Sweeper(store, self._executor, clock, self._ledger, self._channel)
         ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
         self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
         self._server = GrpcServer(
@@ -144,6 +146,7 @@ class _Daemon:
             found = await recover(self._store, self._spool, self._ledger)
             ledger = outer.create_task(self._ledger.run(), name="ledger")
             scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
+            sweeper = outer.create_task(self._sweeper.run(), name="sweeper")
             address = await self._server.start()
             _log.info(
                 "ready",
@@ -162,6 +165,7 @@ class _Daemon:
             finally:
                 # Also when a part has failed: the outer group is being cancelled then, and the calls must not hang.
                 await self._server.stop(grace_s=_CALLS_GRACE_S)
+            sweeper.cancel()
             await self._stop(outer, signals, scheduler)
             await executor
             await self._channel.close()
@@ -188,6 +192,7 @@ def _worker_settings(settings: Settings) -> WorkerSettings:
         single_put_max_bytes=limits.single_put_max_mib * MIB,
         copies_in_service=limits.server_side_copy,
         copy_part_bytes=limits.server_side_copy_part_mib * MIB,
+        large_bytes=limits.large_object_mib * MIB,
         buffer_budget_bytes=limits.buffer_budget_mib * MIB,
         max_requests_per_endpoint=limits.max_requests_per_endpoint,
         connect_timeout_s=network.connect_timeout_s,

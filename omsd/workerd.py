@@ -58,6 +58,7 @@ def make_engine_settings(settings: WorkerSettings) -> EngineSettings:
         single_put_max_bytes=settings.single_put_max_bytes,
         copies_in_service=settings.copies_in_service,
         copy_part_bytes=settings.copy_part_bytes,
+        large_bytes=settings.large_bytes,
         buffer_budget_bytes=settings.buffer_budget_bytes,
         max_requests_per_endpoint=settings.max_requests_per_endpoint,
         restore_deadline_s=settings.restore_deadline_s,

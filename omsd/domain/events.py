@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omsd.domain.errors import Failure
-from omsd.domain.model import Checkpoint, Counters, LeaseId, ListPart, LiveProgress, OpenUpload, Outcome
+from omsd.domain.model import (
+    Checkpoint,
+    Counters,
+    LargeObject,
+    LeaseId,
+    ListPart,
+    LiveProgress,
+    OpenUpload,
+    Outcome,
+    SentPart,
+    TaskId,
+    UploadIntent,
+    UploadPlan,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +33,11 @@ class ShardProgress:
 class ShardBatch:
     """Objects that are now final or deferred, in order and without gaps up to `checkpoint`: stored in one transaction with it.
 
-    counters: the sum over outcomes (listed_* counts them too, listed_num also the deferred). outcomes: never more than some thousand.
+    counters: the sum over outcomes (listed_* counts them too, listed_num also the deferred, both the handed over). outcomes: never more
+    than some thousand.
     deferred: keys to be asked after in a new shard no sooner than in rest_s; their restore was asked for first at restore_since_s.
+    handed: large objects among them that get shards of their own; listed, not final.
+    closed: the upload that the object of a PARTS shard came from.
     """
 
     lease_id: LeaseId
@@ -31,14 +47,16 @@ class ShardBatch:
     deferred: tuple[str, ...] = ()
     restore_since_s: float = 0.0
     rest_s: float = 0.0
+    handed: tuple[LargeObject, ...] = ()
+    closed: OpenUpload | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ShardSplit:
-    """A RANGE shard gives away what is behind the first boundary; no key behind it was begun under this lease.
+    """A RANGE or PARTS shard gives away what is behind the first boundary; nothing behind it was begun under this lease.
 
-    boundaries: one or more keys in listing order, inside the range. The shard ends at the first; between each and the next, and
-    from the last to the old end, there are new shards.
+    boundaries: one or more keys in listing order, or part numbers, inside the range. The shard ends at the first; between each and
+    the next, and from the last to the old end, there are new shards.
     """
 
     lease_id: LeaseId
@@ -85,11 +103,41 @@ class WorkerLost:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadIntended:
+    """A multipart upload is about to be created; the worker waits until this is durable. A repeat replaces the one before."""
+
+    lease_id: LeaseId
+    intent: UploadIntent
+
+
+@dataclass(frozen=True, slots=True)
 class UploadOpened:
-    """A multipart upload exists at the destination; sent before its first part."""
+    """A multipart upload exists at the destination; sent before its first part.
+
+    plan: it is gone on with by later leases, None = they abort it. settled: no other upload can have come from the intent.
+    """
 
     lease_id: LeaseId
     upload: OpenUpload
+    plan: UploadPlan | None = None
+    settled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class IntentSettled:
+    """What became of the intent to create an upload of this key is known and done with."""
+
+    lease_id: LeaseId
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartsSent:
+    """These parts of an upload with a plan are stored; a number that comes again replaces the one before."""
+
+    lease_id: LeaseId
+    upload: OpenUpload
+    parts: tuple[SentPart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +146,16 @@ class UploadClosed:
 
     lease_id: LeaseId
     upload: OpenUpload
+
+
+@dataclass(frozen=True, slots=True)
+class UploadsSwept:
+    """Uploads and intents of a task that does not work are gone; over: so is everything there was to sweep."""
+
+    task_id: TaskId
+    uploads: tuple[OpenUpload, ...]
+    intents: tuple[UploadIntent, ...]
+    over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +177,11 @@ ShardEvent = (
     | ShardReleased
     | ShardFailed
     | WorkerLost
+    | UploadIntended
     | UploadOpened
+    | IntentSettled
+    | PartsSent
     | UploadClosed
+    | UploadsSwept
     | ListSettled
 )

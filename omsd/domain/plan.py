@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from omsd.domain.errors import OmsdError
-from omsd.domain.model import ManifestSpan, Shard, ShardKind, TaskSpec, TaskType
+from omsd.domain.model import LargeObject, ManifestSpan, Shard, ShardKind, TaskSpec, TaskType
 from omsd.domain.selection import is_covered, reduce_prefixes
 
 KEYS_PER_SHARD = 500
@@ -34,6 +34,7 @@ class ShardDraft:
     attempt: int = 0
     manifest: ManifestSpan | None = None
     restore_since_s: float = 0.0
+    large: LargeObject | None = None
 
 
 def plan_part_bytes(
@@ -71,9 +72,14 @@ def plan_parts(
         max_part_bytes=max_part_bytes,
         max_parts=max_parts,
     )
+    return cut_parts(size_bytes, step)
+
+
+def cut_parts(size_bytes: int, part_bytes: int) -> tuple[PartSpan, ...]:
+    """Parts of this size in order, the last one with what is left."""
     return tuple(
-        PartSpan(number, offset, min(step, size_bytes - offset))
-        for number, offset in enumerate(range(0, size_bytes, step), start=1)
+        PartSpan(number, offset, min(part_bytes, size_bytes - offset))
+        for number, offset in enumerate(range(0, size_bytes, part_bytes), start=1)
     )
 
 
@@ -107,13 +113,15 @@ def plan_retry(keys: Iterable[str]) -> tuple[ShardDraft, ...]:
 
 
 def plan_split(shard: Shard, boundaries: Sequence[str]) -> tuple[Shard, tuple[ShardDraft, ...]]:
-    """What a RANGE shard keeps, and the shards for the rest: together they name the same keys, each once.
+    """What a RANGE or PARTS shard keeps, and the shards for the rest: together they name the same keys or parts, each once.
 
     The drafts have the attempts before this lease: one of those may have written objects of theirs that were never reported.
     """
     ends = (*boundaries[1:], shard.until)
     drafts = tuple(
-        ShardDraft(shard.kind, shard.prefix, after=after, until=until, attempt=shard.attempt - 1)
+        ShardDraft(
+            shard.kind, shard.prefix, after=after, until=until, attempt=shard.attempt - 1, large=shard.large
+        )
         for after, until in zip(boundaries, ends, strict=True)
     )
     return replace(shard, until=boundaries[0]), drafts
@@ -122,6 +130,11 @@ def plan_split(shard: Shard, boundaries: Sequence[str]) -> tuple[Shard, tuple[Sh
 def plan_restored(keys: Sequence[str], restore_since_s: float) -> tuple[ShardDraft, ...]:
     """The shards in which archived objects are asked after."""
     return tuple(replace(draft, restore_since_s=restore_since_s) for draft in plan_retry(keys))
+
+
+def plan_large(objects: Iterable[LargeObject], *, attempt: int) -> tuple[ShardDraft, ...]:
+    """A shard with all parts for each. attempt: leases so far that may have written the object."""
+    return tuple(ShardDraft(ShardKind.PARTS, large=large, attempt=attempt) for large in objects)
 
 
 def _ranges(prefixes: tuple[str, ...]) -> tuple[ShardDraft, ...]:

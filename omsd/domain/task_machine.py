@@ -248,8 +248,13 @@ def evolve(task: Task, transition: Transition, *, now_ms: int) -> Task:
 def _evolve_one(task: Task, effect: Effect, now_ms: int) -> Task:
     match effect:
         case RecordError():
+            # What is left of large objects is swept.
             return replace(
-                task, error_code=effect.failure.code, error_message=effect.failure.message, ended_ms=now_ms
+                task,
+                error_code=effect.failure.code,
+                error_message=effect.failure.message,
+                ended_ms=now_ms,
+                parts_size_bytes=0,
             )
         case SetWindows():
             return replace(task, windows=effect.windows)
@@ -277,6 +282,7 @@ def _evolve_one(task: Task, effect: Effect, now_ms: int) -> Task:
                 run=task.run + 1,
                 counters=Counters(),
                 caveats=(),
+                parts_size_bytes=0,
                 planned=False,
                 listing_over=False,
                 started_ms=0,

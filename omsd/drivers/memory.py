@@ -46,6 +46,7 @@ _CHUNK_BYTES = 64 * 1024
 class _Upload:
     key: str
     options: PutOptions
+    initiated_s: float
     parts: dict[int, tuple[bytes, PartReceipt]] = field(default_factory=dict)
 
 
@@ -198,7 +199,7 @@ class MemoryStore:
         self._refuse_key(key)
         self._uploads_begun += 1
         upload_id = f"upload-{self._uploads_begun}"
-        self._uploads[upload_id] = _Upload(key, options)
+        self._uploads[upload_id] = _Upload(key, options, self._now())
         return upload_id
 
     async def copy_part(
@@ -283,7 +284,11 @@ class MemoryStore:
     async def list_uploads(self, prefix: str = "") -> Sequence[OpenUpload]:
         """Every open upload under the prefix."""
         await self._enter()
-        return [OpenUpload(u.key, id_) for id_, u in self._uploads.items() if u.key.startswith(prefix)]
+        return [
+            OpenUpload(upload.key, upload_id, upload.initiated_s)
+            for upload_id, upload in self._uploads.items()
+            if upload.key.startswith(prefix)
+        ]
 
     async def tags(self, key: str) -> Mapping[str, str]:
         """The object's tags."""

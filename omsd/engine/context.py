@@ -8,13 +8,15 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Protocol
 
 from omsd.domain.caveats import Caveat
 from omsd.domain.errors import DECISIVE_KINDS, Failure, Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import OpenUpload, TaskSpec
+from omsd.domain.model import OpenUpload, SentPart, TaskSpec, UploadIntent, UploadPlan
 from omsd.domain.retry import RetryPolicy, next_delay
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.copyprobe import ServerCopying
+from omsd.engine.largework import LargeWork
 from omsd.engine.pacer import PacerPair
 from omsd.engine.settings import EngineSettings
 from omsd.engine.stream import Meter
@@ -78,14 +80,19 @@ AT_DESTINATION = AtSide(Side.DESTINATION)
 AT_COPY = AtCopy()
 
 
-class UploadLog:
-    """Tells the ledger of multipart uploads, so that none is left behind whatever happens."""
+class UploadLog(Protocol):
+    """Tells the ledger of multipart uploads, so that none is left behind whatever happens; the events say what each means."""
 
-    def __init__(
-        self, opened: Callable[[OpenUpload], Awaitable[None]], closed: Callable[[OpenUpload], Awaitable[None]]
-    ) -> None:
-        self.opened = opened
-        self.closed = closed
+    async def intended(self, intent: UploadIntent) -> None:
+        """The intent is durable."""
+
+    async def opened(self, upload: OpenUpload, plan: UploadPlan | None, *, settled: bool) -> None: ...
+
+    async def settled(self, key: str) -> None: ...
+
+    async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None: ...
+
+    async def closed(self, upload: OpenUpload) -> None: ...
 
 
 @dataclass(slots=True)
@@ -103,6 +110,7 @@ class ShardContext:
     learned: the ends whose service has been asked what it is (see learn()); shared by all shards that use the same stores.
     server_copying: likewise; None = everything is streamed. notes: likewise. restore_since_s: of the shard.
     lists: the bucket of the task's object list files, if it has any.
+    large: what a PARTS shard knows of its object. doubts: creations of uploads that may have left one, by destination key.
     """
 
     source: ObjectStore
@@ -123,6 +131,8 @@ class ShardContext:
     now_s: Callable[[], float] = time.time
     restore_since_s: float = 0.0
     notes: TaskNotes = field(default_factory=TaskNotes)
+    large: LargeWork | None = None
+    doubts: dict[str, UploadIntent] = field(default_factory=dict)
 
     def policy(self, kind: StoreErrorKind) -> RetryPolicy:
         """How often and how fast the engine tries again; a storm of refusals is sat out."""

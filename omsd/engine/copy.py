@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from omsd.domain.caveats import Caveat
 from omsd.domain.errors import Failure, Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import Outcome, OutcomeKind, OverwriteMode
+from omsd.domain.model import LargeObject, Outcome, OutcomeKind, OverwriteMode
 from omsd.domain.overwrite import Action, decide, equal_crc64
 from omsd.domain.plan import map_key
 from omsd.domain.storage import is_archive_class
@@ -18,6 +18,7 @@ from omsd.engine.records import changing, failed_of, record_of, success_of
 from omsd.engine.restore import Deferred, ask_for_restore, defer
 from omsd.engine.servercopy import ServerCopier
 from omsd.engine.stream import BodyTap, BytesBody, PacedBody
+from omsd.engine.uploads import settle_doubt
 from omsd.ports.objectstore import (
     Checksums,
     ListedObject,
@@ -30,6 +31,9 @@ from omsd.ports.objectstore import (
 
 # A source object that changes more often than this while it is copied is failed: it is a log being written, not data at rest.
 _MAX_RESTARTS = 4
+
+
+Final = Outcome | Deferred | LargeObject
 
 
 @dataclass(slots=True)
@@ -63,10 +67,10 @@ class ObjectCopier:
         self._server = ServerCopier(context, self._proven)
         self._outfitter = Outfitter(context)
 
-    async def copy(self, candidate: Candidate) -> Outcome | Deferred:
-        """The final record of the object, or that it is put off. Raises ShardFailedError if the task cannot go on.
+    async def copy(self, candidate: Candidate) -> Final:
+        """The final record of the object, or that it is put off, or that it needs a shard of its own.
 
-        StoreErrors become the record.
+        Raises ShardFailedError if the task cannot go on; StoreErrors become the record.
         """
         target_key = map_key(self._spec.save_prefix, candidate.key)
         if len(target_key.encode()) > self._ctx.destination.abilities.max_key_bytes:
@@ -78,7 +82,14 @@ class ObjectCopier:
                     f"the destination key has more than {self._ctx.destination.abilities.max_key_bytes} bytes",
                 ),
             )
-        attempt = restarts = 0
+        outcome = await self._until_final(candidate, target_key)
+        if self._ctx.doubts:
+            await settle_doubt(self._ctx, target_key)
+        return outcome
+
+    async def _until_final(self, candidate: Candidate, target_key: str) -> Final:
+        attempt = 0
+        restarts = self._ctx.large.restarts if self._ctx.large is not None else 0
         current = candidate
         while True:
             try:
@@ -123,7 +134,7 @@ class ObjectCopier:
         asked = await ask_for_restore(self._ctx, candidate.key)
         return failed_of(candidate.key, candidate.listed, asked) if isinstance(asked, Failure) else asked
 
-    async def _once(self, candidate: Candidate, target_key: str) -> Outcome | Deferred:
+    async def _once(self, candidate: Candidate, target_key: str) -> Final:
         listed = candidate.listed
         if listed is None:
             with AT_SOURCE:
@@ -138,13 +149,28 @@ class ObjectCopier:
             outcome = await self._unless_needed(candidate.key, listed, target_key)
             if outcome is not None:
                 return outcome
-        if self._ctx.server_copying is not None:
+        if self._needs_shard(listed):
+            return LargeObject(listed.key, listed.size_bytes)
+        if self._ctx.server_copying is not None and self._may_copy():
             outcome = await self._copy_in_service(candidate, listed, target_key)
             if outcome is not None:
                 return outcome
         if listed.size_bytes > self._ctx.settings.single_put_max_bytes:
             return await self._copy_parts(candidate, listed, target_key)
         return await self._copy_single(candidate, listed, target_key)
+
+    def _needs_shard(self, listed: ListedObject) -> bool:
+        """Is it so large that other workers should help, and an interruption must not cost all of it?"""
+        return (
+            listed.size_bytes > self._ctx.settings.large_bytes
+            and self._ctx.large is None
+            and not self._server.takes_whole(listed)
+        )
+
+    def _may_copy(self) -> bool:
+        """An upload that was begun by streaming is gone on with that way."""
+        large = self._ctx.large
+        return large is None or large.kept is None or large.kept.plan.copied
 
     async def _unless_needed(self, key: str, listed: ListedObject, target_key: str) -> Outcome | None:
         """The record of an object that need not be copied, by looking at the destination; None if it must be."""
@@ -361,7 +387,7 @@ class ObjectCopier:
             )
 
 
-def _with_caveats(outcome: Outcome | Deferred, caveats: tuple[Caveat, ...]) -> Outcome | Deferred:
+def _with_caveats(outcome: Final, caveats: tuple[Caveat, ...]) -> Final:
     if not isinstance(outcome, Outcome) or outcome.kind is not OutcomeKind.SUCCESS:
         return outcome
     return replace(outcome, caveats=tuple(sorted(set(caveats))))

@@ -17,7 +17,8 @@ from omsd.engine.digest import digest_for
 from omsd.engine.multipart import MultipartCopy
 from omsd.engine.shard import Emit
 from omsd.engine.spoolread import SpoolDamagedError, SpooledList, SpoolSource
-from omsd.engine.stale import abort_stale
+from omsd.engine.stale import clear_stale
+from omsd.engine.uploads import settle_doubt
 from omsd.ports.objectstore import Checksums, ObjectHead, PutOptions
 
 _CONTENT_TYPE = "text/plain"
@@ -79,11 +80,13 @@ class ListsRun:
             self._scope.reschedule(asyncio.get_running_loop().time())
 
     async def _store_all(self) -> None:
-        await abort_stale(self._ctx, self._stale_uploads)
+        await clear_stale(self._ctx, self._shard, self._stale_uploads)
         for upload in self._shard.lists:
             if self._stopped:
                 return
-            await self._settle(upload, await self._error_of(upload))
+            error_code = await self._error_of(upload)
+            await settle_doubt(self._ctx, upload.key)
+            await self._settle(upload, error_code)
 
     async def _give_up_rest(self) -> None:
         for upload in self._shard.lists[self._settled :]:

@@ -1,26 +1,20 @@
-"""The life of one multipart upload: opened, filled by several tasks, completed or aborted."""
+"""One large object through a multipart upload: opened or gone on with, filled by several tasks, completed or aborted."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Sequence
 
 from omsd.aio import shielded
-from omsd.domain.errors import Side, StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload
-from omsd.domain.overwrite import equal_crc64
-from omsd.domain.plan import PartSpan, plan_parts
-from omsd.engine.context import (
-    AT_COPY,
-    AT_DESTINATION,
-    AT_SOURCE,
-    GaveUpError,
-    ShardContext,
-    ShardFailedError,
-)
-from omsd.engine.digest import combine, digest_for
-from omsd.engine.stream import BodyTap
+from omsd.domain.errors import Side, StoreError, StoreErrorKind, failure_of
+from omsd.domain.model import KeptUpload, OpenUpload, SentPart, UploadPlan
+from omsd.domain.parts import PartQueue, spans_of, stored_parts
+from omsd.domain.plan import PartSpan, cut_parts, plan_part_bytes
+from omsd.engine.context import AT_DESTINATION, GaveUpError, ShardContext, ShardFailedError
+from omsd.engine.digest import combine
+from omsd.engine.largework import LargeWork, PartsElsewhereError
+from omsd.engine.parts import PartSender, RangeSource
+from omsd.engine.uploads import abort_upload, complete_upload, look, open_upload
 from omsd.ports.objectstore import (
     Checksums,
     CopySource,
@@ -28,26 +22,14 @@ from omsd.ports.objectstore import (
     PartReceipt,
     PutOptions,
     PutReceipt,
-    Reading,
 )
-
-# Kinds that one part's retry cannot mend: the object as a whole is begun again, or failed.
-_WHOLE_OBJECT_KINDS = frozenset({StoreErrorKind.PRECONDITION, StoreErrorKind.NO_SUCH_UPLOAD})
-
-
-class RangeSource(Protocol):
-    """What parts are read from: a store, or a file of our own."""
-
-    async def read(
-        self, key: str, *, offset: int = 0, length: int | None = None, if_match: str = ""
-    ) -> Reading: ...
 
 
 class MultipartCopy:
     """Copies one large object in parts. Use once.
 
     copied_from: the service fills the parts itself from this object; None = they are streamed, from `source`, or else from the
-    context's source.
+    context's source. In a PARTS shard the upload is one that later leases, and others beside this one, may go on with.
     """
 
     def __init__(
@@ -60,175 +42,190 @@ class MultipartCopy:
         source: RangeSource | None = None,
     ) -> None:
         self._ctx = context
+        self._large = context.large
         self._copied_from = copied_from
-        self._source: RangeSource = source or context.source
+        self._source = source
         self._head = head
         self._target_key = target_key
-        self._upload_id = ""
-        self._sent_bytes = 0
 
     async def run(self, options: PutOptions) -> tuple[Checksums, PutReceipt]:
         """The destination object exists; returns its CRC64 and the destination's answer.
 
         The CRC64 is that of the bytes streamed, or of a copy inside the service what the source publishes.
 
-        Raises StoreError if the object may be tried anew, GaveUpError if not. The upload is aborted then, also when the caller is
-        cancelled.
+        Raises StoreError if the object may be tried anew, GaveUpError if not. The upload is aborted then, and when the caller is
+        cancelled; but one that others may go on with stays then, and as long as they do: PartsElsewhereError.
         """
+        plan = self._plan()
+        if self._large is None:
+            upload = await open_upload(self._ctx, self._target_key, options)
+            return await self._fill(upload, cut_parts(plan.size_bytes, plan.part_bytes))
+        return await self._go_on(self._large, plan, options)
+
+    def _plan(self) -> UploadPlan:
         abilities, settings = self._ctx.destination.abilities, self._ctx.settings
-        spans = plan_parts(
+        part_bytes = plan_part_bytes(
             self._head.size_bytes,
             part_bytes=settings.part_bytes if self._copied_from is None else settings.copy_part_bytes,
             min_part_bytes=abilities.min_part_bytes,
             max_part_bytes=abilities.max_part_bytes,
             max_parts=abilities.max_parts,
         )
-        with AT_DESTINATION:
-            self._upload_id = await self._ctx.destination.create_upload(self._target_key, options)
-        upload = OpenUpload(self._target_key, self._upload_id)
+        restarts = self._large.restarts if self._large is not None else 0
+        copied = self._copied_from is not None
+        return UploadPlan(self._head.etag, self._head.size_bytes, part_bytes, copied, restarts)
+
+    async def _fill(self, upload: OpenUpload, spans: Sequence[PartSpan]) -> tuple[Checksums, PutReceipt]:
+        """An upload of this lease alone."""
+        receipts: dict[int, PartReceipt] = {}
         try:
-            await self._ctx.uploads.opened(upload)
-            receipts = await self._send_parts(spans)
-            sums = self._head.checksums
-            if self._copied_from is None:
-                sums = combine([(receipt.checksums, receipt.size_bytes) for receipt in receipts])
-            receipt = await self._complete(receipts, sums)
+            await self._send(upload, PartQueue(spans), receipts)
+            result = await self._complete(upload, receipts)
         except BaseException:
-            await shielded(self._abort(upload), deadline_s=self._ctx.settings.cleanup_deadline_s)
+            await shielded(abort_upload(self._ctx, upload), deadline_s=self._ctx.settings.cleanup_deadline_s)
             raise
         finally:
-            self._ctx.meter.settle(self._sent_bytes)
+            self._ctx.meter.settle(sum(receipt.size_bytes for receipt in receipts.values()))
         await self._ctx.uploads.closed(upload)
-        return sums, receipt
+        return result
 
-    async def _send_parts(self, spans: tuple[PartSpan, ...]) -> list[PartReceipt]:
+    async def _go_on(
+        self, large: LargeWork, plan: UploadPlan, options: PutOptions
+    ) -> tuple[Checksums, PutReceipt]:
+        """An upload that outlives the lease. Its end is told together with the object's."""
+        if large.kept is not None and not _is_for(large.kept.plan, plan):
+            await self._give_up(large, restart=large.kept.plan.etag != plan.etag)
+            plan = self._plan()
         receipts: dict[int, PartReceipt] = {}
-        todo = iter(spans)
-        try:
-            async with asyncio.TaskGroup() as work:
-                for number in range(min(self._ctx.settings.part_copiers, len(spans))):
-                    work.create_task(
-                        self._drain_spans(todo, receipts), name=f"parts {number} of {self._target_key}"
-                    )
-        except* (StoreError, GaveUpError, ShardFailedError) as group:
-            raise _first(group) from None
-        return [receipts[span.part_number] for span in spans]
-
-    async def _drain_spans(self, todo: Iterator[PartSpan], receipts: dict[int, PartReceipt]) -> None:
-        for span in todo:
-            receipts[span.part_number] = await self._send_part(span)
-
-    async def _send_part(self, span: PartSpan) -> PartReceipt:
-        attempt = 0
-        while True:
-            try:
-                return await self._send_part_once(span)
-            except StoreError as error:
-                if error.kind in _WHOLE_OBJECT_KINDS:
-                    raise
-                await self._ctx.raise_if_decisive(error)
-                attempt += 1
-                if not await self._ctx.backed_off(error, attempt):
-                    raise GaveUpError(error) from error
-
-    async def _send_part_once(self, span: PartSpan) -> PartReceipt:
-        if self._copied_from is not None:
-            return await self._copy_part(span, self._copied_from)
-        return await self._stream_part(span)
-
-    async def _copy_part(self, span: PartSpan, source: CopySource) -> PartReceipt:
-        ctx = self._ctx
-        pacer = ctx.pacers.destination
-        await pacer.acquire()
-        succeeded = False
-        try:
-            with AT_COPY:
-                receipt = await ctx.destination.copy_part(
-                    self._target_key, self._upload_id, span.part_number, source, span.offset, span.size_bytes
-                )
-            succeeded = True
-            ctx.meter.add(span.size_bytes)
-            self._sent_bytes += span.size_bytes
-            return receipt
-        finally:
-            pacer.release(succeeded=succeeded)
-
-    async def _stream_part(self, span: PartSpan) -> PartReceipt:
-        ctx = self._ctx
-        await ctx.pacers.acquire()
-        succeeded = False
-        digest = digest_for(self._head.checksums, ctx.destination.abilities)
-        try:
-            with AT_SOURCE:
-                reading = await self._source.read(
-                    self._head.key, offset=span.offset, length=span.size_bytes, if_match=self._head.etag
-                )
-            tap = BodyTap(reading, digest, ctx.meter, ctx.throttle)
-            try:
-                with AT_DESTINATION:
-                    receipt = await ctx.destination.put_part(
-                        self._target_key, self._upload_id, span.part_number, tap, span.size_bytes, Checksums()
-                    )
-                    sums = digest.checksums()
-                    if equal_crc64(receipt.checksums, sums) is False:
-                        raise StoreError(
-                            StoreErrorKind.INTEGRITY,
-                            f"CRC64 of part {span.part_number} of {self._target_key!r} is not that of the bytes sent",
-                        )
-            finally:
-                tap.close()
-                await reading.close()
-            succeeded = True
-            self._sent_bytes += span.size_bytes
-            return PartReceipt(receipt.part_number, receipt.etag, span.size_bytes, sums)
-        finally:
-            if not succeeded:
-                ctx.meter.settle(digest.size_bytes)
-            ctx.pacers.release(succeeded=succeeded)
-
-    async def _complete(self, receipts: list[PartReceipt], sums: Checksums) -> PutReceipt:
-        """Complete; an answer that was lost is settled by looking at what is there."""
-        attempt = 0
-        while True:
-            try:
-                with AT_DESTINATION:
-                    return await self._ctx.destination.complete_upload(
-                        self._target_key, self._upload_id, receipts, sums
-                    )
-            except StoreError as error:
-                if error.kind is StoreErrorKind.NO_SUCH_UPLOAD and attempt > 0:
-                    return await self._look(error, sums)
-                if error.kind in (StoreErrorKind.NO_SUCH_UPLOAD, StoreErrorKind.INTEGRITY):
-                    raise
-                await self._ctx.raise_if_decisive(error)
-                attempt += 1
-                if not await self._ctx.backed_off(error, attempt):
-                    raise GaveUpError(error) from error
-
-    async def _look(self, error: StoreError, sums: Checksums) -> PutReceipt:
-        """The receipt of the object if an earlier Complete made it after all, else the error."""
-        try:
-            with AT_DESTINATION:
-                head = await self._ctx.destination.head(self._target_key)
-        except StoreError:
-            raise error from None
-        if head.size_bytes != self._head.size_bytes or equal_crc64(head.checksums, sums) is False:
-            raise error
-        return PutReceipt(head.etag, head.checksums)
-
-    async def _abort(self, upload: OpenUpload) -> None:
-        """The upload is gone. If it cannot be, it stays in the ledger as open and is aborted with the next lease."""
-        for attempt in range(1, 4):
-            try:
-                await self._ctx.destination.abort_upload(upload.key, upload.upload_id)
-            except StoreError as error:
-                error.side = Side.DESTINATION
-                if not error.retryable or attempt == 3:
-                    return
-                await self._ctx.sleep(self._ctx.settings.retry_base_s * attempt)
+        if large.kept is not None:
+            plan = large.kept.plan
+            done = await self._reconciled(large.kept)
+            if done is None:
+                sums = self._sums({part.part_number: _receipt(part) for part in large.kept.parts}, plan)
+                if sums is not None:
+                    found = await look(self._ctx, self._target_key, plan.size_bytes, sums)
+                    if found is not None:
+                        large.completed = True
+                        return sums, found
+                await self._give_up(large, restart=False)
             else:
-                await self._ctx.uploads.closed(upload)
-                return
+                receipts = {number: _receipt(part) for number, part in done.items()}
+        if large.kept is None:
+            upload = await open_upload(self._ctx, self._target_key, options, plan)
+            large.opened(upload, plan)
+        assert large.kept is not None
+        try:
+            todo = [span for span in spans_of(large.shard, plan) if span.part_number not in receipts]
+            await self._send(large.kept.upload, large.begin(todo), receipts)
+            if not large.alone or self._sums(receipts, plan) is None:
+                raise PartsElsewhereError
+            result = await self._complete(large.kept.upload, receipts)
+        except (StoreError, GaveUpError) as error:
+            changed = isinstance(error, StoreError) and error.kind is StoreErrorKind.PRECONDITION
+            await self._give_up(large, restart=changed)
+            raise
+        large.completed = True
+        return result
+
+    async def _give_up(self, large: LargeWork, *, restart: bool) -> None:
+        """The upload is gone, unless others still fill it: they will meet what this one met, and end."""
+        if not large.alone:
+            raise PartsElsewhereError
+        if large.kept is not None:
+            await shielded(
+                abort_upload(self._ctx, large.kept.upload),
+                deadline_s=self._ctx.settings.cleanup_deadline_s,
+            )
+        large.closed()
+        large.restarts += restart
+
+    async def _reconciled(self, kept: KeptUpload) -> dict[int, SentPart] | None:
+        """The parts that the ledger and the destination agree on; None if the upload is not there.
+
+        None of them where parts may not be listed: then all are sent again.
+        """
+        if not kept.parts:
+            return {}
+        attempt = 0
+        while True:
+            try:
+                with AT_DESTINATION:
+                    listed = await self._ctx.destination.list_parts(kept.upload.key, kept.upload.upload_id)
+            except StoreError as error:
+                if error.kind is StoreErrorKind.NO_SUCH_UPLOAD:
+                    return None
+                await self._ctx.raise_if_decisive(error)
+                attempt += 1
+                if not await self._ctx.backed_off(error, attempt):
+                    if not error.retryable:
+                        return {}
+                    raise ShardFailedError(failure_of(error, Side.DESTINATION), decisive=False) from error
+            else:
+                there = {part.part_number: (part.etag, part.size_bytes) for part in listed}
+                return stored_parts(kept.parts, there, kept.plan)
+
+    async def _send(self, upload: OpenUpload, queue: PartQueue, receipts: dict[int, PartReceipt]) -> None:
+        sender = PartSender(self._ctx, self._head, upload, copied_from=self._copied_from, source=self._source)
+        await send_parts(self._ctx, sender, upload, queue, receipts)
+
+    def _sums(self, receipts: dict[int, PartReceipt], plan: UploadPlan) -> Checksums | None:
+        """Of the whole object; None if parts are missing."""
+        parts = [receipts.get(span.part_number) for span in cut_parts(plan.size_bytes, plan.part_bytes)]
+        there = [part for part in parts if part is not None]
+        if len(there) < len(parts):
+            return None
+        if plan.copied:
+            return self._head.checksums
+        return combine([(part.checksums, part.size_bytes) for part in there])
+
+    async def _complete(
+        self, upload: OpenUpload, receipts: dict[int, PartReceipt]
+    ) -> tuple[Checksums, PutReceipt]:
+        ordered = [receipts[number] for number in sorted(receipts)]
+        sums = self._head.checksums
+        if self._copied_from is None:
+            sums = combine([(receipt.checksums, receipt.size_bytes) for receipt in ordered])
+        return sums, await complete_upload(self._ctx, upload, ordered, sums)
+
+
+async def send_parts(
+    ctx: ShardContext,
+    sender: PartSender,
+    upload: OpenUpload,
+    queue: PartQueue,
+    receipts: dict[int, PartReceipt],
+) -> None:
+    """What is in the queue is stored, and in a PARTS shard recorded one by one; receipts: also if it fails, those that are."""
+
+    async def drain() -> None:
+        while (span := queue.take()) is not None:
+            receipt = receipts[span.part_number] = await sender.send(span)
+            if ctx.large is not None:
+                await ctx.uploads.sent(upload, (_sent(receipt),))
+                ctx.meter.settle(span.size_bytes)
+
+    try:
+        async with asyncio.TaskGroup() as work:
+            for number in range(min(ctx.settings.part_copiers, len(queue))):
+                work.create_task(drain(), name=f"parts {number} of {upload.key}")
+    except* (StoreError, GaveUpError, ShardFailedError) as group:
+        raise _first(group) from None
+
+
+def _is_for(kept: UploadPlan, wanted: UploadPlan) -> bool:
+    """May an upload with the one plan be gone on with, where the other is wanted?"""
+    return (kept.etag, kept.size_bytes, kept.copied) == (wanted.etag, wanted.size_bytes, wanted.copied)
+
+
+def _receipt(part: SentPart) -> PartReceipt:
+    return PartReceipt(
+        part.part_number, part.etag, part.size_bytes, Checksums(part.crc64_xz, part.crc64_nvme)
+    )
+
+
+def _sent(receipt: PartReceipt) -> SentPart:
+    sums = receipt.checksums
+    return SentPart(receipt.part_number, receipt.size_bytes, receipt.etag, sums.crc64_xz, sums.crc64_nvme)
 
 
 def _first(group: BaseExceptionGroup[StoreError | GaveUpError | ShardFailedError]) -> Exception:

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from omsd.domain.model import Checkpoint, Counters, LiveProgress, Outcome, OutcomeKind, ShardKind
+from omsd.domain.model import (
+    Checkpoint,
+    Counters,
+    LargeObject,
+    LiveProgress,
+    Outcome,
+    OutcomeKind,
+    ShardKind,
+)
 from omsd.engine.restore import Deferred
 from omsd.engine.settings import EngineSettings
 from omsd.engine.stream import Meter
 
 _SUCCESS, _SKIPPED = OutcomeKind.SUCCESS, OutcomeKind.SKIPPED
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one batch takes, in order: final records, keys put off, objects handed over, and the checkpoint behind them all."""
+
+    outcomes: tuple[Outcome, ...]
+    deferred: tuple[str, ...]
+    handed: tuple[LargeObject, ...]
+    counters: Counters
+    checkpoint: Checkpoint
 
 
 def count(outcomes: list[Outcome]) -> Counters:
@@ -43,8 +62,8 @@ class ShardAccount:
         self._window_objects = settings.window_objects
         self._next_position = start.position
         self._head = start.position
-        self._open: dict[int, Outcome | Deferred] = {}
-        self._ready: list[Outcome | Deferred] = []
+        self._open: dict[int, Outcome | Deferred | LargeObject] = {}
+        self._ready: list[Outcome | Deferred | LargeObject] = []
         self._deferred_num = 0
         self._listed_num = 0
         self._listed_bytes = 0
@@ -97,16 +116,19 @@ class ShardAccount:
         self._begun_bytes += size_bytes
         return position
 
-    def settle(self, position: int, outcome: Outcome | Deferred, listed_bytes: int) -> None:
-        """That object is final, or put off. listed_bytes: as given when its position was opened; it may have changed since.
+    def settle(self, position: int, outcome: Outcome | Deferred | LargeObject, listed_bytes: int) -> None:
+        """That object is final, or put off, or has a shard of its own from now on.
 
-        The size of what is put off counts once it is final.
+        listed_bytes: as given when its position was opened; it may have changed since. The size of what is put off counts once it
+        is final.
         """
         self._begun_num -= 1
         self._begun_bytes -= listed_bytes
         self._listed_bytes -= listed_bytes
         if isinstance(outcome, Deferred):
             self._deferred_num += 1
+        elif isinstance(outcome, LargeObject):
+            self._listed_bytes += outcome.size_bytes
         else:
             slot = _slot(outcome)
             self._listed_bytes += outcome.size_bytes
@@ -124,10 +146,8 @@ class ShardAccount:
         ):
             self._room.set()
 
-    def take_batch(
-        self, limit: int
-    ) -> tuple[tuple[Outcome, ...], tuple[str, ...], Counters, Checkpoint] | None:
-        """At most `limit` records in order, the deferred keys among them, and the checkpoint behind them; None if none is ready."""
+    def take_batch(self, limit: int) -> Taken | None:
+        """At most `limit` records in order, with what is put off or handed over among them; None if none is ready."""
         if not self._ready:
             return None
         taken = self._ready[:limit]
@@ -135,10 +155,16 @@ class ShardAccount:
         outcomes = [entry for entry in taken if isinstance(entry, Outcome)]
         counters = count(outcomes)
         deferred: tuple[str, ...] = ()
+        handed: tuple[LargeObject, ...] = ()
         if len(outcomes) < len(taken):
             deferred = tuple(entry.key for entry in taken if isinstance(entry, Deferred))
+            handed = tuple(entry for entry in taken if isinstance(entry, LargeObject))
             self._deferred_num -= len(deferred)
-            counters = replace(counters, listed_num=len(taken))
+            counters = replace(
+                counters,
+                listed_num=len(taken),
+                listed_size_bytes=counters.listed_size_bytes + sum(large.size_bytes for large in handed),
+            )
         self._listed_num -= counters.listed_num
         self._listed_bytes -= counters.listed_size_bytes
         for outcome in outcomes:
@@ -146,7 +172,7 @@ class ShardAccount:
             self._held[slot] -= 1
             self._held_bytes[slot] -= outcome.size_bytes
         self._checkpoint = self._behind(len(taken), taken[-1].key)
-        return tuple(outcomes), deferred, counters, self._checkpoint
+        return Taken(tuple(outcomes), deferred, handed, counters, self._checkpoint)
 
     def _behind(self, taken_num: int, last_key: str) -> Checkpoint:
         """The checkpoint when so many records more are taken."""

@@ -76,6 +76,15 @@ class ServerCopier:
             return False
         return ctx.destination.abilities.copies_parts or not self._goes_in_parts(listed.size_bytes)
 
+    def takes_whole(self, listed: ListedObject) -> bool:
+        """Will the service be asked to copy it with one request?"""
+        copying = self._ctx.server_copying
+        return (
+            copying is not None
+            and self._is_wanted(copying, listed)
+            and not self._goes_in_parts(listed.size_bytes)
+        )
+
     def _goes_in_parts(self, size_bytes: int) -> bool:
         abilities = self._ctx.destination.abilities
         limit = abilities.max_copy_bytes

@@ -13,7 +13,8 @@ class EngineSettings:
 
     whole_max_bytes: objects up to this are read whole and put with their checksum. single_put_max_bytes: above it multipart.
     part_bytes: wished part size, grows for huge objects. copies_in_service: the destination may be asked to copy from the source itself;
-    above copy_part_bytes in parts of that size. copiers: objects at work per shard. part_copiers: parts at work per object.
+    above copy_part_bytes in parts of that size. large_bytes: objects above it get shards of their own, which all workers share and
+    which are gone on with part by part. copiers: objects at work per shard. part_copiers: parts at work per object.
     buffer_budget_bytes: for objects read whole, per worker. max_requests_per_endpoint: cap of the adaptive limit.
     batch_objects, report_interval_s: a batch goes out at whichever comes first. window_objects: how far listing may run ahead of the
     oldest unfinished object; lead_objects, lead_bytes: nor further than that beyond the finished ones, whichever is more.
@@ -28,6 +29,7 @@ class EngineSettings:
     part_bytes: int = 16 * MIB
     copies_in_service: bool = True
     copy_part_bytes: int = 256 * MIB
+    large_bytes: int = 128 * MIB
     copiers: int = 32
     part_copiers: int = 4
     buffer_budget_bytes: int = 32 * MIB

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from omsd.aio import ClosableQueue, QueueClosedError
 from omsd.domain.errors import Side, StoreError, failure_of
 from omsd.domain.events import ShardBatch, ShardEvent, ShardProgress, ShardSplit
-from omsd.domain.model import LeaseId, OpenUpload, OverwriteMode, Shard, ShardKind
+from omsd.domain.model import LargeObject, LeaseId, OpenUpload, OverwriteMode, Shard, ShardKind
 from omsd.domain.overwrite import Action, decide
 from omsd.domain.plan import map_key
 from omsd.engine.context import ShardContext, ShardFailedError
@@ -19,7 +20,7 @@ from omsd.engine.manifest import SpanAccount, SpanFeed
 from omsd.engine.records import record_of
 from omsd.engine.report import ShardAccount
 from omsd.engine.restore import next_rest_s
-from omsd.engine.stale import abort_stale
+from omsd.engine.stale import clear_stale
 from omsd.engine.stretch import Stretch
 from omsd.ports.objectstore import ListedObject
 
@@ -126,7 +127,7 @@ class ShardRun:
 
     async def _list_and_copy(self) -> None:
         await self._ctx.learn()
-        await abort_stale(self._ctx, self._stale_uploads)
+        await clear_stale(self._ctx, self._shard, self._stale_uploads)
         if self._draining:
             return
         name = f"shard {self._shard.shard_id}"
@@ -286,6 +287,9 @@ class ShardRun:
                 return
             outcome = await self._copier.copy(candidate)
             self._account.settle(candidate.position, outcome, candidate.listed_bytes)
+            if isinstance(outcome, LargeObject):
+                # Others wait for it.
+                await self._flush()
 
     async def _report(self) -> None:
         """Batches and live figures, every interval, until the work has ended."""
@@ -301,15 +305,21 @@ class ShardRun:
         """Emit what is ready. whole_batches: each one with deferred keys makes a new shard, and those should be few."""
         limit = self._ctx.settings.batch_objects
         while not whole_batches or self._account.ready_num >= limit:
-            batch = self._account.take_batch(limit)
-            if batch is None:
+            taken = self._account.take_batch(limit)
+            if taken is None:
                 break
-            outcomes, deferred, counters, checkpoint = batch
-            since_s = (self._shard.restore_since_s or self._ctx.now_s()) if deferred else 0.0
-            rest_s = next_rest_s(self._ctx) if deferred else 0.0
-            await self._emit(
-                ShardBatch(self._lease_id, outcomes, counters, checkpoint, deferred, since_s, rest_s)
+            batch = ShardBatch(
+                self._lease_id, taken.outcomes, taken.counters, taken.checkpoint, handed=taken.handed
             )
+            if taken.deferred:
+                since_s = self._shard.restore_since_s or self._ctx.now_s()
+                batch = replace(
+                    batch,
+                    deferred=taken.deferred,
+                    restore_since_s=since_s,
+                    rest_s=next_rest_s(self._ctx),
+                )
+            await self._emit(batch)
         await self._emit(ShardProgress(self._lease_id, self._account.live()))
 
 

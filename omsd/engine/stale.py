@@ -1,16 +1,27 @@
-"""Multipart uploads that earlier leases left open."""
+"""Multipart uploads that earlier leases left open, also those whose id they never learned."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from omsd.domain.errors import Side, StoreError, failure_of
-from omsd.domain.model import OpenUpload
+from omsd.domain.model import OpenUpload, Shard
 from omsd.engine.context import ShardContext, ShardFailedError
+from omsd.engine.uploads import settle_doubt
 
 
-async def abort_stale(context: ShardContext, uploads: Sequence[OpenUpload]) -> None:
-    """These uploads are gone before any new one begins. Raises ShardFailedError if the destination does not let them go."""
+async def clear_stale(context: ShardContext, shard: Shard, uploads: Sequence[OpenUpload]) -> None:
+    """These uploads, and what is provably of the shard's open intents, are gone before any new upload begins.
+
+    Raises ShardFailedError if the destination does not let them go.
+    """
+    await _abort_stale(context, uploads)
+    for intent in shard.intents:
+        context.doubts[intent.key] = intent
+        await settle_doubt(context, intent.key)
+
+
+async def _abort_stale(context: ShardContext, uploads: Sequence[OpenUpload]) -> None:
     for upload in uploads:
         attempt = 0
         while True:

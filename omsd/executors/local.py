@@ -19,7 +19,7 @@ from omsd.executors import protocol
 from omsd.executors.grants import GrantBook
 from omsd.ports.clock import Clock
 from omsd.ports.eventsink import EventSink
-from omsd.ports.executor import ProbeResult
+from omsd.ports.executor import ProbeResult, Sweep, SweepResult
 
 _log = structlog.get_logger(__name__)
 
@@ -41,6 +41,7 @@ class _Worker:
     leases: dict[LeaseId, TaskId] = field(default_factory=dict)
     opened: dict[TaskId, TaskWork] = field(default_factory=dict)
     probes: dict[int, asyncio.Future[ProbeResult]] = field(default_factory=dict)
+    sweeps: dict[int, asyncio.Future[SweepResult]] = field(default_factory=dict)
     ready: bool = False
 
 
@@ -152,6 +153,11 @@ class LocalExecutor:
         if worker := self._worker_of(lease_id):
             worker.channel.send_now(protocol.SplitShard(lease_id))
 
+    def intent_noted(self, lease_id: LeaseId, key: str) -> None:
+        """The lease may create its upload."""
+        if worker := self._worker_of(lease_id):
+            worker.channel.send_now(protocol.IntentNoted(lease_id, key))
+
     def forget(self, task_id: TaskId) -> None:
         """The task needs no worker any more."""
         for worker in self._workers:
@@ -167,22 +173,39 @@ class LocalExecutor:
 
     async def probe(self, work: TaskWork, *, deadline_s: float) -> ProbeResult:
         """Check both ends of a task in a worker. Raises RequestError BUSY if no worker answers in time."""
+        answer: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
+        async with self._asking(deadline_s) as (worker, number):
+            worker.probes[number] = answer
+            try:
+                await worker.channel.send(protocol.Probe(number, work))
+                return await answer
+            finally:
+                worker.probes.pop(number, None)
+
+    async def sweep(self, sweep: Sweep, *, deadline_s: float) -> SweepResult:
+        """Abort uploads in a worker. Raises RequestError BUSY if no worker answers in time."""
+        answer: asyncio.Future[SweepResult] = asyncio.get_running_loop().create_future()
+        async with self._asking(deadline_s) as (worker, number):
+            worker.sweeps[number] = answer
+            try:
+                await worker.channel.send(protocol.SweepUploads(number, sweep))
+                return await answer
+            finally:
+                worker.sweeps.pop(number, None)
+
+    @asynccontextmanager
+    async def _asking(self, deadline_s: float) -> AsyncIterator[tuple[_Worker, int]]:
+        """A worker that is asked few questions, and the number of this one; a question without an answer is BUSY."""
         try:
             async with asyncio.timeout(deadline_s):
                 async with self._changed:
                     await self._changed.wait_for(lambda: any(worker.ready for worker in self._workers))
                 worker = min(
-                    (worker for worker in self._workers if worker.ready), key=lambda one: len(one.probes)
+                    (worker for worker in self._workers if worker.ready),
+                    key=lambda one: len(one.probes) + len(one.sweeps),
                 )
                 self._next_id += 1
-                probe_id = self._next_id
-                answer: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
-                worker.probes[probe_id] = answer
-                try:
-                    await worker.channel.send(protocol.Probe(probe_id, work))
-                    return await answer
-                finally:
-                    worker.probes.pop(probe_id, None)
+                yield worker, self._next_id
         except (TimeoutError, ConnectionError):
             raise RequestError(
                 "OMS.2004", "no worker answered in time; try again later", refusal=Refusal.BUSY
@@ -238,6 +261,9 @@ class LocalExecutor:
             for probe in worker.probes.values():
                 if not probe.done():
                     probe.set_exception(ConnectionError("the worker is gone"))
+            for sweep in worker.sweeps.values():
+                if not sweep.done():
+                    sweep.set_exception(ConnectionError("the worker is gone"))
         if worker.leases or not self._stopping.is_set():
             await sink.emit(WorkerLost(worker.worker_id, tuple(worker.leases)))
         await self._notify()
@@ -260,6 +286,10 @@ class LocalExecutor:
                 probe = worker.probes.get(probe_id)
                 if probe is not None and not probe.done():
                     probe.set_result(ProbeResult(side, failure, lists))
+            case protocol.Swept(sweep_id, uploads, intents, failure_text):
+                sweep = worker.sweeps.get(sweep_id)
+                if sweep is not None and not sweep.done():
+                    sweep.set_result(SweepResult(uploads, intents, failure_text))
             case protocol.Done(event) | protocol.Released(event) | protocol.Failed(event):
                 worker.leases.pop(event.lease_id, None)
                 await sink.emit(event)

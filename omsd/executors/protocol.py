@@ -15,7 +15,9 @@ import msgspec
 
 from omsd.domain.errors import Failure, Side
 from omsd.domain.events import (
+    IntentSettled,
     ListSettled,
+    PartsSent,
     ShardBatch,
     ShardDone,
     ShardFailed,
@@ -24,10 +26,12 @@ from omsd.domain.events import (
     ShardSplit,
     SpanSplit,
     UploadClosed,
+    UploadIntended,
     UploadOpened,
 )
 from omsd.domain.manifest import NO_LISTS, ListsFound
-from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
+from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork, UploadIntent
+from omsd.ports.executor import Sweep
 
 # The largest message is a batch of some thousand records with keys of 1,024 bytes.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -89,8 +93,30 @@ class Probe(_Message, frozen=True, array_like=True, tag=True):
     work: TaskWork
 
 
+class IntentNoted(_Message, frozen=True, array_like=True, tag=True):
+    """The lease's intent to create an upload of this key is durable."""
+
+    lease_id: LeaseId
+    key: str
+
+
+class SweepUploads(_Message, frozen=True, array_like=True, tag=True):
+    sweep_id: int
+    sweep: Sweep
+
+
 ToWorker = (
-    Configure | OpenTask | ForgetTask | RunShard | DrainShard | CutShard | SplitShard | SetBudget | Probe
+    Configure
+    | OpenTask
+    | ForgetTask
+    | RunShard
+    | DrainShard
+    | CutShard
+    | SplitShard
+    | SetBudget
+    | Probe
+    | IntentNoted
+    | SweepUploads
 )
 
 
@@ -130,6 +156,18 @@ class Opened(_Message, frozen=True, array_like=True, tag=True):
     event: UploadOpened
 
 
+class Intended(_Message, frozen=True, array_like=True, tag=True):
+    event: UploadIntended
+
+
+class Settled(_Message, frozen=True, array_like=True, tag=True):
+    event: IntentSettled
+
+
+class Sent(_Message, frozen=True, array_like=True, tag=True):
+    event: PartsSent
+
+
 class Closed(_Message, frozen=True, array_like=True, tag=True):
     event: UploadClosed
 
@@ -145,6 +183,15 @@ class Probed(_Message, frozen=True, array_like=True, tag=True):
     side: Side | None
     failure: Failure | None
     lists: ListsFound = NO_LISTS
+
+
+class Swept(_Message, frozen=True, array_like=True, tag=True):
+    """These are gone; failure: why the others are not, "" if all are."""
+
+    sweep_id: int
+    uploads: tuple[OpenUpload, ...]
+    intents: tuple[UploadIntent, ...]
+    failure: str
 
 
 class TaskDemand(msgspec.Struct, frozen=True, array_like=True):
@@ -171,10 +218,14 @@ FromWorker = (
     | Done
     | Released
     | Failed
+    | Intended
     | Opened
+    | Settled
+    | Sent
     | Closed
     | Listed
     | Probed
+    | Swept
     | Demand
 )
 
@@ -186,7 +237,10 @@ _WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {
     ShardDone: Done,
     ShardReleased: Released,
     ShardFailed: Failed,
+    UploadIntended: Intended,
     UploadOpened: Opened,
+    IntentSettled: Settled,
+    PartsSent: Sent,
     UploadClosed: Closed,
     ListSettled: Listed,
 }
@@ -200,7 +254,10 @@ WorkerEvent = (
     | ShardDone
     | ShardReleased
     | ShardFailed
+    | UploadIntended
     | UploadOpened
+    | IntentSettled
+    | PartsSent
     | UploadClosed
     | ListSettled
 )

@@ -24,6 +24,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     single_put_max_bytes: int
     copies_in_service: bool
     copy_part_bytes: int
+    large_bytes: int
     buffer_budget_bytes: int
     max_requests_per_endpoint: int
     connect_timeout_s: float

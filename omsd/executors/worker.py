@@ -9,12 +9,11 @@ from functools import partial
 import structlog
 
 from omsd.domain.errors import Failure, Side, StoreError, failure_of
-from omsd.domain.events import ShardDone, ShardEvent, ShardFailed, ShardReleased, UploadClosed, UploadOpened
+from omsd.domain.events import ShardDone, ShardEvent, ShardFailed, ShardReleased
 from omsd.domain.model import (
     Credentials,
     LeaseId,
     Location,
-    OpenUpload,
     Shard,
     ShardKind,
     TaskId,
@@ -22,21 +21,25 @@ from omsd.domain.model import (
     TaskWork,
 )
 from omsd.engine.buffers import BufferBudget
-from omsd.engine.context import ShardContext, ShardFailedError, TaskNotes, UploadLog
+from omsd.engine.context import ShardContext, ShardFailedError, TaskNotes
 from omsd.engine.copyprobe import ServerCopying
+from omsd.engine.large import PartsRun
 from omsd.engine.lists import ListsRun
 from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.preflight import check_destination
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
+from omsd.engine.sweep import sweep_uploads
 from omsd.engine.throttle import Throttle
 from omsd.executors import protocol
 from omsd.executors.demand import DemandReporter
 from omsd.executors.listprobe import find_lists, list_location, patiently
+from omsd.executors.uploadlog import LeaseUploads
 from omsd.ports.objectstore import ObjectStore
 
 OpenStore = Callable[[Location, Credentials], ObjectStore]
-Run = ShardRun | ListsRun
+Run = ShardRun | ListsRun | PartsRun
+_RUNS: dict[ShardKind, type[Run]] = {ShardKind.REPORT: ListsRun, ShardKind.PARTS: PartsRun}
 
 _log = structlog.get_logger(__name__)
 
@@ -112,6 +115,7 @@ class Worker:
         self._tasks: dict[TaskId, _OpenTask] = {}
         self._demand = DemandReporter()
         self._runs: dict[LeaseId, Run] = {}
+        self._uploads: dict[LeaseId, LeaseUploads] = {}
 
     async def run(self, abandon: Callable[[], None]) -> None:
         """Serve until the control process closes the channel.
@@ -138,19 +142,29 @@ class Worker:
                 await self._forget(task_id)
             case protocol.RunShard():
                 await self._begin(message, group)
-            case protocol.DrainShard(lease_id):
-                if run := self._runs.get(lease_id):
-                    run.drain()
-            case protocol.CutShard(lease_id):
-                if run := self._runs.get(lease_id):
-                    run.cut()
-            case protocol.SplitShard(lease_id):
-                if run := self._runs.get(lease_id):
-                    run.split()
             case protocol.SetBudget(task_id, limit_bytes_per_s):
                 self._demand.set_limit(task_id, limit_bytes_per_s)
+            case protocol.IntentNoted(lease_id, key):
+                if uploads := self._uploads.get(lease_id):
+                    uploads.noted(key)
+            case protocol.DrainShard() | protocol.CutShard() | protocol.SplitShard():
+                self._tell(message)
             case protocol.Probe(probe_id, _):
                 group.create_task(self._probe(message), name=f"probe {probe_id}")
+            case protocol.SweepUploads(sweep_id, _):
+                group.create_task(self._sweep(message), name=f"sweep {sweep_id}")
+
+    def _tell(self, message: protocol.DrainShard | protocol.CutShard | protocol.SplitShard) -> None:
+        run = self._runs.get(message.lease_id)
+        if run is None:
+            return
+        match message:
+            case protocol.DrainShard():
+                run.drain()
+            case protocol.CutShard():
+                run.cut()
+            case protocol.SplitShard():
+                run.split()
 
     async def _open(self, work: TaskWork) -> None:
         known = self._tasks.get(work.task_id)
@@ -181,15 +195,16 @@ class Worker:
         """The shard is known before the next message is taken, which may already stop it."""
         lease_id, shard = message.lease_id, message.shard
         task = self._tasks[shard.task_id]
+        uploads = LeaseUploads(lease_id, self._emit)
         try:
-            context = self._context(task, lease_id, shard)
+            context = self._context(task, uploads, shard)
         except StoreError as error:
             failure = failure_of(error, error.side or Side.SOURCE)
             await self._emit(ShardFailed(lease_id, failure, decisive=True))
             return
-        make_run = ListsRun if shard.kind is ShardKind.REPORT else ShardRun
-        run = make_run(lease_id, shard, context, message.stale_uploads, self._emit)
+        run = _RUNS.get(shard.kind, ShardRun)(lease_id, shard, context, message.stale_uploads, self._emit)
         self._runs[lease_id] = run
+        self._uploads[lease_id] = uploads
         task.shards += 1
         group.create_task(
             self._run_shard(task, run, lease_id), name=f"lease {lease_id} of shard {shard.shard_id}"
@@ -199,7 +214,7 @@ class Worker:
         try:
             await self._emit(await self._end_of(run, lease_id))
         finally:
-            del self._runs[lease_id]
+            del self._runs[lease_id], self._uploads[lease_id]
             task.shards -= 1
             if task.shards == 0 and task.forgotten:
                 await task.close()
@@ -223,13 +238,7 @@ class Worker:
             )
         return ShardDone(lease_id) if finished else ShardReleased(lease_id)
 
-    def _context(self, task: _OpenTask, lease_id: LeaseId, shard: Shard) -> ShardContext:
-        async def opened(upload: OpenUpload) -> None:
-            await self._emit(UploadOpened(lease_id, upload))
-
-        async def closed(upload: OpenUpload) -> None:
-            await self._emit(UploadClosed(lease_id, upload))
-
+    def _context(self, task: _OpenTask, uploads: LeaseUploads, shard: Shard) -> ShardContext:
         spec = task.work.spec
         source, destination = task.stores(self._open_store)
         return ShardContext(
@@ -240,7 +249,7 @@ class Worker:
             throttle=task.throttle,
             budget=self._budget,
             pacers=PacerPair(self._pacer(spec.source), self._pacer(spec.destination)),
-            uploads=UploadLog(opened, closed),
+            uploads=uploads,
             redo_since_s=task.work.started_s if shard.attempt > 1 else None,
             learned=task.learned,
             server_copying=task.server_copying(self._open_store) if self._may_copy(spec) else None,
@@ -282,3 +291,16 @@ class Worker:
             await patiently(store.check if side is Side.SOURCE else partial(check_destination, store, spec))
         finally:
             await store.close()
+
+    async def _sweep(self, message: protocol.SweepUploads) -> None:
+        sweep = message.sweep
+        try:
+            store = self._open_store(sweep.destination, sweep.credentials)
+        except StoreError as error:
+            await self._channel.send(protocol.Swept(message.sweep_id, (), (), error.message))
+            return
+        try:
+            done = await sweep_uploads(store, sweep)
+        finally:
+            await store.close()
+        await self._channel.send(protocol.Swept(message.sweep_id, done.uploads, done.intents, done.failure))

@@ -9,7 +9,16 @@ from typing import Protocol
 from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Failure, Side
 from omsd.domain.manifest import NO_LISTS, ListsFound
-from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
+from omsd.domain.model import (
+    Credentials,
+    LeaseId,
+    Location,
+    OpenUpload,
+    Shard,
+    TaskId,
+    TaskWork,
+    UploadIntent,
+)
 from omsd.ports.eventsink import EventSink
 
 
@@ -20,6 +29,25 @@ class ProbeResult:
     side: Side | None = None
     failure: Failure | None = None
     lists: ListsFound = NO_LISTS
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Uploads of a task that does not work, and intents to create some, at its destination."""
+
+    destination: Location
+    credentials: Credentials
+    uploads: tuple[OpenUpload, ...]
+    intents: tuple[UploadIntent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """What is gone; failure: why the rest is not, "" if all is."""
+
+    uploads: tuple[OpenUpload, ...] = ()
+    intents: tuple[UploadIntent, ...] = ()
+    failure: str = ""
 
 
 class Executor(Protocol):
@@ -57,6 +85,9 @@ class Executor(Protocol):
     def split(self, lease_id: LeaseId) -> None:
         """Somebody has nothing to do: a shard gives away what it need not do itself, by a ShardSplit or SpanSplit, as soon as that pays."""
 
+    def intent_noted(self, lease_id: LeaseId, key: str) -> None:
+        """The intent of an UploadIntended is durable: the upload may be created."""
+
     def forget(self, task_id: TaskId) -> None:
         """The task needs no worker any more: its stores are closed, its credentials dropped."""
 
@@ -65,3 +96,6 @@ class Executor(Protocol):
 
     async def probe(self, work: TaskWork, *, deadline_s: float) -> ProbeResult:
         """Check both ends of a task in a worker, and find its list files. Raises RequestError BUSY if no worker answers in time."""
+
+    async def sweep(self, sweep: Sweep, *, deadline_s: float) -> SweepResult:
+        """Abort the uploads in a worker, and those that provably came from the intents. Raises RequestError BUSY as probe() does."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from omsd.domain.errors import OmsdError
 from omsd.domain.model import (
     Checkpoint,
+    Credentials,
+    KeptUpload,
     ListPart,
+    Location,
     OpenUpload,
     OutcomeKind,
+    SentPart,
     Shard,
     ShardId,
     ShardKind,
@@ -19,6 +23,8 @@ from omsd.domain.model import (
     TaskCredentials,
     TaskId,
     TaskState,
+    UploadIntent,
+    UploadPlan,
 )
 
 
@@ -61,7 +67,7 @@ class UpdateTask:
 
 @dataclass(frozen=True, slots=True)
 class DeleteTask:
-    """The task and all that hangs on it."""
+    """The task and all that hangs on it, but for what a sweep still has to do."""
 
     task_id: TaskId
 
@@ -146,15 +152,72 @@ class TallyFailures:
 
 @dataclass(frozen=True, slots=True)
 class PutUpload:
+    """plan: later leases go on with it, None = they abort it."""
+
     task_id: TaskId
     shard_id: ShardId
     upload: OpenUpload
+    plan: UploadPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DropUpload:
+    """The upload and its parts."""
+
     task_id: TaskId
     upload: OpenUpload
+
+
+@dataclass(frozen=True, slots=True)
+class PutParts:
+    task_id: TaskId
+    upload: OpenUpload
+    parts: tuple[SentPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PutIntent:
+    """Replaces the task's intent for the key."""
+
+    task_id: TaskId
+    shard_id: ShardId
+    intent: UploadIntent
+
+
+@dataclass(frozen=True, slots=True)
+class DropIntent:
+    task_id: TaskId
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutSweep:
+    """The destination's keys, sealed, for as long as uploads of a task that does not work are open. due: they are to be aborted."""
+
+    task_id: TaskId
+    destination: Location
+    credentials: Credentials
+    due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RekeySweep:
+    """If there is a sweep of the task it has these keys and is not due any more."""
+
+    task_id: TaskId
+    credentials: Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class DueSweep:
+    """If there is a sweep of the task it is due."""
+
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class DropSweep:
+    task_id: TaskId
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +260,13 @@ Change = (
     | TallyFailures
     | PutUpload
     | DropUpload
+    | PutParts
+    | PutIntent
+    | DropIntent
+    | PutSweep
+    | RekeySweep
+    | DueSweep
+    | DropSweep
     | PutListPart
     | DropListPart
     | DropListParts
@@ -205,11 +275,22 @@ Change = (
 
 @dataclass(frozen=True, slots=True)
 class OpenShard:
-    """A shard that is not finished. already_listed: as in AddShards."""
+    """A shard that is not finished. already_listed: as in AddShards. large_key, leads: of a PARTS shard."""
 
     shard_id: ShardId
     already_listed: bool
     kind: ShardKind = ShardKind.RANGE
+    large_key: str = ""
+    leads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUploads:
+    """What a task has open at its destination. parts: sizes by number of each upload that is gone on with."""
+
+    uploads: tuple[OpenUpload, ...] = ()
+    intents: tuple[UploadIntent, ...] = ()
+    parts: Mapping[OpenUpload, Mapping[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +330,21 @@ class TaskStore(Protocol):
         """The shard at its checkpoint. Raises CorruptRowError."""
 
     async def stale_uploads(self, task_id: TaskId, shard_id: ShardId) -> tuple[OpenUpload, ...]:
-        """Open uploads of this shard, and those of the task whose shard is finished or gone."""
+        """Open uploads of this shard that nobody goes on with, and those of the task whose shard is finished or gone."""
+
+    async def stale_intents(self, task_id: TaskId, shard_id: ShardId) -> tuple[UploadIntent, ...]:
+        """Intents likewise. known: also every upload of the key that is recorded."""
+
+    async def kept_upload(self, task_id: TaskId, key: str) -> KeptUpload | None:
+        """The upload of a destination key that is gone on with."""
+
+    async def open_uploads(self, task_id: TaskId) -> OpenUploads:
+        """Everything of the task that is recorded as open."""
+
+    async def due_sweeps(self) -> tuple[TaskId, ...]: ...
+
+    async def get_sweep(self, task_id: TaskId) -> tuple[Location, Credentials] | None:
+        """Destination and keys. Raises CredentialsUnreadableError."""
 
     async def failed_page(self, task_id: TaskId, after_row: int, limit: int) -> tuple[FailedObject, ...]:
         """Failed rows in the order they were stored, behind a row."""

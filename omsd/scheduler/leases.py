@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -33,6 +34,9 @@ class LeaseBook:
         self.running: dict[TaskId, RunningTask] = {}
         self._leases: dict[LeaseId, TaskId] = {}
         self._splittable: dict[LeaseId, TaskId] = {}
+        # Leases that can be taken up later where they were, and those of them that are on their way back.
+        self._long: dict[LeaseId, TaskId] = {}
+        self._yielding: set[LeaseId] = set()
         self._shares = StrideShares()
 
     def add(self, work: TaskWork, stint: int, priority: Priority) -> None:
@@ -85,11 +89,20 @@ class LeaseBook:
         return bool(self._tasks_with_work())
 
     def leased(
-        self, task_id: TaskId, shard_id: ShardId, lease_id: LeaseId, *, splittable: bool = False
+        self,
+        task_id: TaskId,
+        shard_id: ShardId,
+        lease_id: LeaseId,
+        *,
+        splittable: bool = False,
+        readily: bool = False,
     ) -> None:
-        """The shard runs. splittable: it can give away what it has not begun."""
+        """The shard runs. splittable: it can give away what it has not begun; readily: it need not look for it, and is asked first."""
         self._leases[lease_id] = task_id
-        if splittable:
+        if readily:
+            self._long[lease_id] = task_id
+            self._splittable = {lease_id: task_id, **self._splittable}
+        elif splittable:
             self._splittable[lease_id] = task_id
         if task_id in self.running:
             self.running[task_id].asked.discard(shard_id)
@@ -101,6 +114,8 @@ class LeaseBook:
     def ended(self, lease_id: LeaseId) -> TaskId | None:
         """The task whose lease it was, None if it was none of ours."""
         self._splittable.pop(lease_id, None)
+        self._long.pop(lease_id, None)
+        self._yielding.discard(lease_id)
         return self._leases.pop(lease_id, None)
 
     def pick_splits(self, idle_num: int) -> list[LeaseId]:
@@ -113,6 +128,18 @@ class LeaseBook:
         for lease_id in picked:
             del self._splittable[lease_id]
         return picked
+
+    def pick_yield(self) -> LeaseId | None:
+        """A long lease of the task that has most, if another task has work and no lease at all; one at a time."""
+        held = Counter(self._leases.values())
+        if self._yielding or all(held[task_id] for task_id in self._tasks_with_work()):
+            return None
+        long = [lease_id for lease_id, task_id in self._long.items() if held[task_id] > 1]
+        if not long:
+            return None
+        chosen = max(long, key=lambda lease_id: (held[self._long[lease_id]], -lease_id))
+        self._yielding.add(chosen)
+        return chosen
 
     def has_split(self, lease_id: LeaseId) -> None:
         """The lease may be asked once more."""

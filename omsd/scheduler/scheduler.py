@@ -80,6 +80,7 @@ class Scheduler:
                 if not self._held:
                     self._grant_slots()
                     self._ask_for_leases()
+                    self._ask_to_yield()
                     self._ask_for_splits()
                 self._cut_overdue()
                 self._bandwidth.tick()
@@ -116,8 +117,13 @@ class Scheduler:
 
     def leased(self, lease_id: LeaseId, shard: Shard, stale_uploads: Sequence[OpenUpload]) -> None:
         """A lease asked for is given: the shard runs."""
-        splittable = shard.kind in (ShardKind.RANGE, ShardKind.MANIFEST)
-        self._book.leased(shard.task_id, shard.shard_id, lease_id, splittable=splittable)
+        self._book.leased(
+            shard.task_id,
+            shard.shard_id,
+            lease_id,
+            splittable=shard.kind in (ShardKind.RANGE, ShardKind.MANIFEST),
+            readily=shard.kind is ShardKind.PARTS,
+        )
         self._executor.run(lease_id, self._book.running[shard.task_id].work, shard, stale_uploads)
         self._wake.set()
 
@@ -125,6 +131,10 @@ class Scheduler:
         """The lease gave a part of its shard away, and may be asked again."""
         self._book.has_split(lease_id)
         self._wake.set()
+
+    def intent_noted(self, lease_id: LeaseId, key: str) -> None:
+        """What the lease wants to create at the destination is durable."""
+        self._executor.intent_noted(lease_id, key)
 
     def end_work(self, task_id: TaskId) -> None:
         """What is pending of a running task is dropped, what runs is cut; shards added from now on run."""
@@ -221,6 +231,14 @@ class Scheduler:
         free_num = self._executor.free_slots() - self._book.asked_num()
         for task_id, shard_ids in self._book.pick(self._clock.monotonic_s(), free_num).items():
             self._post(LeaseShards(task_id, self._book.running[task_id].stint, tuple(shard_ids)))
+
+    def _ask_to_yield(self) -> None:
+        """Large objects hold their workers for hours: a task without any worker gets one of theirs."""
+        if self._executor.free_slots() or self._book.asked_num():
+            return
+        lease_id = self._book.pick_yield()
+        if lease_id is not None:
+            self._executor.drain(lease_id)
 
     def _ask_for_splits(self) -> None:
         """Workers without work get some of the others'."""

@@ -12,7 +12,9 @@ import structlog
 from omsd.domain.caveats import CAVEAT_TEXTS
 from omsd.domain.errors import Failure
 from omsd.domain.events import (
+    IntentSettled,
     ListSettled,
+    PartsSent,
     ShardBatch,
     ShardDone,
     ShardEvent,
@@ -22,7 +24,9 @@ from omsd.domain.events import (
     ShardSplit,
     SpanSplit,
     UploadClosed,
+    UploadIntended,
     UploadOpened,
+    UploadsSwept,
     WorkerLost,
 )
 from omsd.domain.model import LeaseId, Outcome, OutcomeKind, ShardId, ShardKind, TaskState
@@ -33,11 +37,9 @@ from omsd.domain.task_machine import AllShardsDone, Decisive, Drained, end_verdi
 from omsd.ports.taskstore import (
     AddFailed,
     AdvanceShard,
-    DropUpload,
     FailedObject,
     FinishShard,
     NarrowShard,
-    PutUpload,
     TallyFailures,
 )
 from omsd.scheduler.scheduler import Scheduler
@@ -45,6 +47,7 @@ from omsd.service.hot import HotState, HotTask, Lease, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import Mover
 from omsd.service.recorder import ListRecorder
+from omsd.service.uploads import UploadBook
 
 _log = structlog.get_logger(__name__)
 
@@ -61,10 +64,12 @@ class Accounts:
         state: HotState,
         mover: Mover,
         recorder: ListRecorder,
+        uploads: UploadBook,
         scheduler: Scheduler,
         board: LiveBoard,
     ) -> None:
         self._state = state
+        self._uploads = uploads
         self._mover = mover
         self._recorder = recorder
         self._scheduler = scheduler
@@ -88,8 +93,10 @@ class Accounts:
             case WorkerLost():
                 for lease_id in event.lease_ids:
                     self._failed(lease_id, _WORKER_LOST, False, stage)
-            case UploadOpened() | UploadClosed():
-                self._upload(event, stage)
+            case UploadIntended() | UploadOpened() | IntentSettled() | PartsSent() | UploadClosed():
+                self._uploads.apply(event, stage)
+            case UploadsSwept():
+                self._uploads.swept(event, stage)
             case ListSettled():
                 self._list_settled(event, stage)
 
@@ -142,7 +149,8 @@ class Accounts:
         lease, hot = self._current(batch.lease_id)
         if lease is None or hot is None:
             return
-        if (batch.outcomes or batch.deferred) and batch.checkpoint == lease.checkpoint:
+        told = batch.outcomes or batch.deferred or batch.handed
+        if told and batch.checkpoint == lease.checkpoint:
             return  # came a second time: new objects always move the checkpoint
         lease.checkpoint = batch.checkpoint
         shard = hot.open_shards[lease.shard_id]
@@ -158,8 +166,13 @@ class Accounts:
         self._count_caveats(hot, batch.outcomes, stage)
         if batch.deferred:
             self._defer(hot, batch, stage)
+        if batch.handed:
+            self._uploads.hand_over(hot, lease, batch.handed, stage)
+        if batch.closed is not None:
+            self._uploads.close(hot.task.task_id, hot, batch.closed, stage)
         stage.touch(hot)
-        stage.after.append(partial(self._board.settle, batch.lease_id, batch.counters))
+        if not shard.large_key:
+            stage.after.append(partial(self._board.settle, batch.lease_id, batch.counters))
 
     def _split(self, split: ShardSplit | SpanSplit, stage: Stage) -> None:
         """One transaction narrows the shard and adds those for the rest: no key is in none of them, and none in two."""
@@ -239,12 +252,15 @@ class Accounts:
         shard = hot.open_shards.pop(shard_id, None)
         if shard is not None and shard.report:
             self._recorder.give_up(hot, NOT_STORED, stage)
+        if shard is not None and shard.large_key and not shard.leads:
+            self._uploads.helper_done(hot, shard.large_key, stage)
 
     def _released(self, lease_id: LeaseId, stage: Stage) -> None:
         lease, hot = self._end(lease_id, stage)
         if lease is None or hot is None:
             return
-        if lease.current and hot.task.state is TaskState.MIGRATING and hot.may_run(lease.shard_id):
+        may_go_on = lease.current and hot.task.state is TaskState.MIGRATING and hot.may_run(lease.shard_id)
+        if may_go_on and not self._uploads.must_wait(hot, lease.shard_id):
             stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, [lease.shard_id]))
         self.finish_if_over(hot, stage)
 
@@ -265,16 +281,6 @@ class Accounts:
                 again = partial(self._scheduler.add_shards, hot.task.task_id, [lease.shard_id], rest_s=rest_s)
                 stage.after.append(again)
         self.finish_if_over(hot, stage)
-
-    def _upload(self, event: UploadOpened | UploadClosed, stage: Stage) -> None:
-        # Also from a void lease: the upload is there (or gone), whoever opened it.
-        lease = self._state.leases.get(event.lease_id)
-        if lease is None or lease.task_id not in self._state.tasks:
-            return
-        if isinstance(event, UploadOpened):
-            stage.changes.append(PutUpload(lease.task_id, lease.shard_id, event.upload))
-        else:
-            stage.changes.append(DropUpload(lease.task_id, event.upload))
 
     def _current(self, lease_id: LeaseId) -> tuple[Lease, HotTask] | tuple[None, None]:
         lease = self._state.leases.get(lease_id)

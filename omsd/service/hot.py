@@ -10,14 +10,16 @@ from omsd.domain.model import (
     Checkpoint,
     LeaseId,
     ListPart,
+    OpenUpload,
     Outcome,
     OutcomeKind,
     Shard,
     ShardId,
     Task,
+    TaskCredentials,
     TaskId,
 )
-from omsd.ports.taskstore import Change, UpdateTask
+from omsd.ports.taskstore import Change, OpenUploads, UpdateTask
 from omsd.service.calls import Call
 
 
@@ -37,11 +39,17 @@ class Lease:
 
 @dataclass(slots=True)
 class HotShard:
-    """A shard that is not finished. failures: in a row, without an object done in between. report: uploads the lists."""
+    """A shard that is not finished. failures: in a row, without an object done in between. report: uploads the lists.
+
+    large_key: of the object whose parts it sends. leads: as in Shard; waiting: it goes on when the object's other shards are done.
+    """
 
     already_listed: bool = False
     failures: int = 0
     report: bool = False
+    large_key: str = ""
+    leads: bool = False
+    waiting: bool = False
 
 
 @dataclass(slots=True)
@@ -50,6 +58,8 @@ class HotTask:
 
     open_shards: known while the task works. tally: as the store's.
     active_from_s: monotonic time up to which active_ms is counted.
+    keys: while it works, and once more when it stops. uploads, intents: recorded as open; parts: sizes by number of those uploads that
+    are gone on with. All three known while the task works.
     list_parts: what is spooled and committed, by list and number. lists_pending: something is spooled, or will be with the coming
     commit. reporting: the shard that uploads the lists is out in this stretch. doom: why the task fails once its lists are up.
     """
@@ -60,6 +70,10 @@ class HotTask:
     tally: dict[str, tuple[int, str]] = field(default_factory=dict)
     leases: set[LeaseId] = field(default_factory=set)
     active_from_s: float | None = None
+    keys: TaskCredentials | None = None
+    uploads: set[OpenUpload] = field(default_factory=set)
+    intents: set[str] = field(default_factory=set)
+    parts: dict[OpenUpload, dict[int, int]] = field(default_factory=dict)
     list_parts: dict[tuple[OutcomeKind, int], ListPart] = field(default_factory=dict)
     lists_pending: bool = False
     reporting: bool = False
@@ -72,6 +86,12 @@ class HotTask:
     def unlisted_num(self) -> int:
         """Open shards whose objects are not yet all in the listed counters."""
         return sum(not shard.already_listed for shard in self.open_shards.values())
+
+    def take_uploads(self, found: OpenUploads) -> None:
+        """What the store has recorded as open."""
+        self.uploads = set(found.uploads)
+        self.intents = {intent.key for intent in found.intents}
+        self.parts = {upload: dict(sizes) for upload, sizes in found.parts.items()}
 
     def may_run(self, shard_id: ShardId) -> bool:
         """Lists go up when nothing more is added to them; a doomed task begins nothing else."""

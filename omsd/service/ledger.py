@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from functools import partial
@@ -33,6 +34,7 @@ from omsd.service.hot import HotShard, HotState, HotTask, Lease, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import Mover, Retry, Supplies, retryable_num
 from omsd.service.recorder import ListRecorder
+from omsd.service.uploads import UploadBook
 
 # Events of one transaction: enough to share an fsync, few enough that a call does not wait for long.
 _BUNCH = 256
@@ -64,9 +66,11 @@ class Ledger:
         self._clock = clock
         self._zone = zone
         self._state = HotState(*last_ids)
-        self._mover = Mover(self._state, scheduler, board, clock)
+        self.sweeps_due = asyncio.Event()
+        self._mover = Mover(self._state, scheduler, board, clock, self.sweeps_due.set)
         self._recorder = ListRecorder(spool)
-        self._accounts = Accounts(self._state, self._mover, self._recorder, scheduler, board)
+        self._uploads = UploadBook(self._state, self._mover, scheduler)
+        self._accounts = Accounts(self._state, self._mover, self._recorder, self._uploads, scheduler, board)
 
     async def run(self) -> None:
         """Works until the channel is closed and drained.
@@ -87,8 +91,15 @@ class Ledger:
         if task.state is TaskState.MIGRATING:
             await self._begin(hot, Recovered(), stage)
         else:
+            if task.state is TaskState.PAUSING:
+                hot.take_uploads(await self._store.open_uploads(task.task_id))
+                hot.keys = await self._credentials(task.task_id)
             self._mover.move(hot, Recovered(), stage)
         await self._commit(stage)
+
+    def has_leases(self, task_id: TaskId) -> bool:
+        """Does a worker still do something for the task, even if it is deleted?"""
+        return any(lease.task_id == task_id for lease in self._state.leases.values())
 
     async def _apply(self, bunch: list[LedgerEvent]) -> None:
         try:
@@ -256,9 +267,15 @@ class Ledger:
         task_id = hot.task.task_id
         found = await self._store.open_shards(task_id)
         hot.open_shards = {
-            shard.shard_id: HotShard(shard.already_listed, report=shard.kind is ShardKind.REPORT)
+            shard.shard_id: HotShard(
+                shard.already_listed,
+                report=shard.kind is ShardKind.REPORT,
+                large_key=shard.large_key,
+                leads=shard.leads,
+            )
             for shard in found
         }
+        hot.take_uploads(await self._store.open_uploads(task_id))
         parts = await self._store.list_parts(task_id)
         hot.list_parts = {(part.kind, part.number): part for part in parts}
         hot.lists_pending = bool(parts)
@@ -309,6 +326,7 @@ class Ledger:
 
     async def _lease_one(self, hot: HotTask, shard: Shard, stage: Stage) -> None:
         stale = await self._store.stale_uploads(hot.task.task_id, shard.shard_id)
+        shard = await self._uploads.prepare(hot, shard, self._store, stage)
         if shard.kind is ShardKind.REPORT:
             deadline_s = _DOOMED_LISTS_S if hot.doom is not None else 0.0
             shard = replace(shard, lists=self._recorder.uploads_of(hot), deadline_s=deadline_s)

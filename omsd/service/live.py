@@ -196,7 +196,8 @@ def _minus(live: Counters, settled: Counters) -> Counters:
 def _view(
     task: Task, counters: Counters, moving_size_bytes: int, listing_over: bool, speed: int, total_ms: int
 ) -> TaskView:
-    done_size = counters.successful_size_bytes + counters.skipped_size_bytes + moving_size_bytes
+    done_size = counters.successful_size_bytes + counters.skipped_size_bytes
+    done_size += moving_size_bytes + task.parts_size_bytes
     left_size = counters.listed_size_bytes - done_size - counters.failed_size_bytes
     return TaskView(
         task=task,

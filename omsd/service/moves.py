@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -36,7 +36,11 @@ from omsd.ports.taskstore import (
     DropFailed,
     DropListParts,
     DropShards,
+    DropSweep,
+    DueSweep,
     PutCredentials,
+    PutSweep,
+    RekeySweep,
 )
 from omsd.scheduler.scheduler import Scheduler
 from omsd.service.hot import HotShard, HotState, HotTask, Stage
@@ -63,11 +67,19 @@ class Supplies:
 class Mover:
     """No waiting and no reading in here: state and stage change together."""
 
-    def __init__(self, state: HotState, scheduler: Scheduler, board: LiveBoard, clock: Clock) -> None:
+    def __init__(
+        self,
+        state: HotState,
+        scheduler: Scheduler,
+        board: LiveBoard,
+        clock: Clock,
+        wake_sweeper: Callable[[], None],
+    ) -> None:
         self._state = state
         self._scheduler = scheduler
         self._board = board
         self._clock = clock
+        self._wake_sweeper = wake_sweeper
 
     def move(self, hot: HotTask, event: TaskEvent, stage: Stage, supplies: Supplies | None = None) -> None:
         """The task has taken the event. Raises RequestError if it is refused; then nothing has changed."""
@@ -108,6 +120,7 @@ class Mover:
                 attempt=draft.attempt,
                 manifest=draft.manifest,
                 restore_since_s=draft.restore_since_s,
+                large=draft.large,
             )
             for draft in drafts
         )
@@ -115,7 +128,12 @@ class Mover:
             stage.changes.append(AddShards(shards, already_listed))
         for shard in shards:
             report = shard.kind is ShardKind.REPORT
-            hot.open_shards[shard.shard_id] = HotShard(already_listed, report=report)
+            hot.open_shards[shard.shard_id] = HotShard(
+                already_listed,
+                report=report,
+                large_key=shard.large.key if shard.large is not None else "",
+                leads=shard.leads,
+            )
         return tuple(shard.shard_id for shard in shards)
 
     def _carry_out(self, hot: HotTask, effect: Effect, stage: Stage, supplies: Supplies) -> None:
@@ -129,11 +147,13 @@ class Mover:
                 if supplies.credentials is None:
                     raise ValueError("a start without credentials")
                 stage.changes.append(PutCredentials(task_id, supplies.credentials))
+                stage.changes.append(RekeySweep(task_id, supplies.credentials.destination))
             case Act.DROP_CREDENTIALS:
                 stage.changes.append(DropCredentials(task_id))
+                self._keep_for_sweep(hot, stage)
             case Act.NEW_RUN:
                 stage.changes += [DropShards(task_id), DropFailed(task_id)]
-                hot.open_shards, hot.tally = {}, {}
+                hot.open_shards, hot.tally, hot.parts = {}, {}, {}
             case Act.NEW_LISTS:
                 stage.changes.append(DropListParts(task_id))
                 stage.discards.append(task_id)
@@ -141,7 +161,8 @@ class Mover:
             case Act.RETRY_FAILED:
                 self._retry_failed(hot, supplies.retry, stage)
             case Act.REMOVE:
-                stage.changes.append(DeleteTask(task_id))
+                stage.changes += [DueSweep(task_id), DeleteTask(task_id)]
+                stage.after.append(self._wake_sweeper)
                 stage.discards.append(task_id)
                 self._state.tasks.pop(task_id, None)
                 stage.after.append(partial(self._board.retire, task_id))
@@ -176,11 +197,27 @@ class Mover:
         hot.stint = self._state.next_stint()
         hot.active_from_s = self._clock.monotonic_s()
         hot.reporting, hot.doom = False, None
+        hot.keys = supplies.credentials
         if supplies.credentials is None:
             return  # the caller fails the task
         task = hot.task
         work = TaskWork(task.task_id, task.spec, supplies.credentials, task.run, task.started_ms / 1000)
         stage.after.append(partial(self._scheduler.begin, work, hot.stint, task.priority, task.windows))
+
+    def _keep_for_sweep(self, hot: HotTask, stage: Stage) -> None:
+        """Uploads can only be aborted with the destination's keys: these stay, sealed, as long as any may be open."""
+        keys, hot.keys = hot.keys, None
+        if keys is None:
+            return  # it has not worked since the last time
+        task = hot.task
+        due = task.state is not TaskState.PAUSED
+        if hot.uploads or hot.intents or hot.leases:
+            destination = task.spec.destination
+            stage.changes.append(PutSweep(task.task_id, destination, keys.destination, due))
+        else:
+            stage.changes.append(DropSweep(task.task_id))
+        if due:
+            stage.after.append(self._wake_sweeper)
 
     def _retry_failed(self, hot: HotTask, retry: Retry, stage: Stage) -> None:
         """The failed objects are unaccounted for again; they stay listed, their sizes are found anew."""

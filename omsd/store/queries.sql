@@ -5,7 +5,7 @@ INSERT INTO tasks VALUES (
     :task_id, :project_id, :name, :spec, :state, :priority, :windows, :created_ms, :request_id, :request_fingerprint, :run,
     :started_ms, :ended_ms, :active_ms, :active_since_ms, :listing_over, :planned, :error_code, :error_message, :listed_num,
     :listed_size_bytes, :successful_num, :skipped_num, :failed_num, :successful_size_bytes, :skipped_size_bytes,
-    :failed_size_bytes, :lists, :caveats
+    :failed_size_bytes, :lists, :caveats, :parts_size_bytes
 );
 
 -- name: update_task
@@ -15,7 +15,8 @@ UPDATE tasks SET
     error_code = :error_code, error_message = :error_message, listed_num = :listed_num,
     listed_size_bytes = :listed_size_bytes, successful_num = :successful_num, skipped_num = :skipped_num,
     failed_num = :failed_num, successful_size_bytes = :successful_size_bytes, skipped_size_bytes = :skipped_size_bytes,
-    failed_size_bytes = :failed_size_bytes, lists = :lists, caveats = :caveats
+    failed_size_bytes = :failed_size_bytes, lists = :lists, caveats = :caveats,
+    parts_size_bytes = :parts_size_bytes
 WHERE task_id = :task_id;
 
 -- name: delete_task
@@ -30,7 +31,8 @@ DELETE FROM credentials WHERE task_id = :task_id;
 -- name: add_shard
 INSERT INTO shards VALUES (
     :shard_id, :task_id, :run, :kind, :prefix, :after_key, :until_key, :keys, :fingerprint, :position, :checkpoint_after,
-    :checkpoint_fingerprint, :attempt, :already_listed, 0, :manifest, :restore_since_s
+    :checkpoint_fingerprint, :attempt, :already_listed, 0, :manifest, :restore_since_s, :large_key,
+    :large_size_bytes
 );
 
 -- name: lease_shard
@@ -65,10 +67,44 @@ INSERT INTO failure_tally VALUES (:task_id, :code, :failed_num, :message)
 ON CONFLICT (task_id, code) DO UPDATE SET failed_num = failed_num + excluded.failed_num;
 
 -- name: put_upload
-INSERT OR REPLACE INTO uploads VALUES (:task_id, :shard_id, :key, :upload_id);
+INSERT OR REPLACE INTO uploads VALUES (:task_id, :shard_id, :key, :upload_id, :plan);
 
 -- name: drop_upload
 DELETE FROM uploads WHERE task_id = :task_id AND key = :key AND upload_id = :upload_id;
+
+-- name: put_part
+INSERT OR REPLACE INTO upload_parts
+VALUES (:task_id, :key, :upload_id, :part_number, :size_bytes, :etag, :crc64_xz, :crc64_nvme);
+
+-- name: drop_parts
+DELETE FROM upload_parts WHERE task_id = :task_id AND key = :key AND upload_id = :upload_id;
+
+-- name: put_intent
+INSERT OR REPLACE INTO upload_intents VALUES (:task_id, :shard_id, :key, :at_s, :known, :attempts);
+
+-- name: drop_intent
+DELETE FROM upload_intents WHERE task_id = :task_id AND key = :key;
+
+-- name: put_sweep
+INSERT OR REPLACE INTO sweeps VALUES (:task_id, :destination, :sealed, :due);
+
+-- name: rekey_sweep
+UPDATE sweeps SET sealed = :sealed, due = 0 WHERE task_id = :task_id;
+
+-- name: due_sweep
+UPDATE sweeps SET due = 1 WHERE task_id = :task_id;
+
+-- name: drop_sweep
+DELETE FROM sweeps WHERE task_id = :task_id;
+
+-- name: drop_unswept_uploads
+DELETE FROM uploads WHERE task_id = :task_id AND task_id NOT IN (SELECT task_id FROM sweeps);
+
+-- name: drop_unswept_intents
+DELETE FROM upload_intents WHERE task_id = :task_id AND task_id NOT IN (SELECT task_id FROM sweeps);
+
+-- name: drop_task_parts
+DELETE FROM upload_parts WHERE task_id = :task_id;
 
 -- name: put_list_part
 INSERT OR REPLACE INTO list_parts VALUES (:task_id, :kind, :number, :size_bytes, :text_bytes, :lines_num);
@@ -101,7 +137,7 @@ SELECT * FROM tasks WHERE state = :state ORDER BY task_id;
 SELECT sealed FROM credentials WHERE task_id = :task_id;
 
 -- name: open_shards
-SELECT shard_id, already_listed, kind FROM shards WHERE task_id = :task_id AND done = 0 ORDER BY shard_id;
+SELECT shard_id, already_listed, kind, after_key, large_key FROM shards WHERE task_id = :task_id AND done = 0 ORDER BY shard_id;
 
 -- name: get_shard
 SELECT * FROM shards WHERE shard_id = :shard_id;
@@ -109,9 +145,40 @@ SELECT * FROM shards WHERE shard_id = :shard_id;
 -- name: stale_uploads
 SELECT key, upload_id FROM uploads
 WHERE task_id = :task_id AND (
-    shard_id = :shard_id OR shard_id NOT IN (SELECT shard_id FROM shards WHERE task_id = :task_id AND done = 0)
+    (shard_id = :shard_id AND plan = '')
+    OR shard_id NOT IN (SELECT shard_id FROM shards WHERE task_id = :task_id AND done = 0)
 )
 ORDER BY rowid;
+
+-- name: stale_intents
+SELECT key, at_s, known, attempts FROM upload_intents
+WHERE task_id = :task_id AND (
+    :shard_id = 0 OR shard_id = :shard_id
+    OR shard_id NOT IN (SELECT shard_id FROM shards WHERE task_id = :task_id AND done = 0)
+)
+ORDER BY rowid;
+
+-- name: uploads_of_key
+SELECT upload_id FROM uploads WHERE key = :key;
+
+-- name: kept_upload
+SELECT upload_id, plan FROM uploads WHERE task_id = :task_id AND key = :key AND plan <> '' ORDER BY rowid DESC LIMIT 1;
+
+-- name: upload_parts
+SELECT part_number, size_bytes, etag, crc64_xz, crc64_nvme FROM upload_parts
+WHERE task_id = :task_id AND key = :key AND upload_id = :upload_id ORDER BY part_number;
+
+-- name: open_uploads
+SELECT key, upload_id, plan FROM uploads WHERE task_id = :task_id ORDER BY rowid;
+
+-- name: part_sizes
+SELECT key, upload_id, part_number, size_bytes FROM upload_parts WHERE task_id = :task_id;
+
+-- name: due_sweeps
+SELECT task_id FROM sweeps WHERE due = 1 ORDER BY task_id;
+
+-- name: get_sweep
+SELECT destination, sealed FROM sweeps WHERE task_id = :task_id;
 
 -- name: failed_page
 SELECT row_id, key, size_bytes, code, message FROM failed_objects

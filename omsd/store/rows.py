@@ -17,6 +17,7 @@ from omsd.domain.model import (
     CloudType,
     ConsistencyCheck,
     Counters,
+    LargeObject,
     ListFileRef,
     ListRecords,
     Location,
@@ -53,6 +54,7 @@ _PLAIN_TASK_NAMES = (
     "active_since_ms",
     "error_code",
     "error_message",
+    "parts_size_bytes",
 )
 
 
@@ -127,6 +129,8 @@ def shard_to_row(shard: Shard) -> Row:
         "fingerprint": _content_fingerprint(shard, keys, manifest),
         "attempt": shard.attempt,
         "restore_since_s": shard.restore_since_s,
+        "large_key": shard.large.key if shard.large is not None else "",
+        "large_size_bytes": shard.large.size_bytes if shard.large is not None else 0,
         **checkpoint_to_row(shard.shard_id, shard.checkpoint),
     }
 
@@ -159,6 +163,7 @@ def shard_from_row(row: sqlite3.Row) -> Shard:
             fingerprint=row["fingerprint"],
             manifest=ManifestSpan(**json.loads(row["manifest"])) if row["manifest"] else None,
             restore_since_s=row["restore_since_s"],
+            large=LargeObject(row["large_key"], row["large_size_bytes"]) if row["large_key"] else None,
         )
     except (ValueError, TypeError) as error:
         raise CorruptRowError(_damaged(row, "content"), code="TRF.0001") from error
@@ -189,6 +194,7 @@ def _content_fingerprint(shard: Shard, keys: str, manifest: str) -> str:
         keys,
         manifest,
         shard.restore_since_s,
+        *(() if shard.large is None else (shard.large.key, shard.large.size_bytes)),
     )
 
 

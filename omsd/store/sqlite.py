@@ -11,7 +11,10 @@ from pathlib import Path
 import aiosqlite
 
 from omsd.domain.model import (
+    Credentials,
+    KeptUpload,
     ListPart,
+    Location,
     OpenUpload,
     OutcomeKind,
     Shard,
@@ -21,12 +24,26 @@ from omsd.domain.model import (
     TaskCredentials,
     TaskId,
     TaskState,
+    UploadIntent,
 )
-from omsd.ports.taskstore import Change, FailedObject, OpenShard, TaskQuery, TaskStoreError
+from omsd.ports.taskstore import (
+    Change,
+    FailedObject,
+    OpenShard,
+    OpenUploads,
+    TaskQuery,
+    TaskStoreError,
+)
 from omsd.store.lock import DirectoryLock
 from omsd.store.rows import Row, shard_from_row, task_from_row
 from omsd.store.seal import Sealer, load_key
 from omsd.store.sql import load_migrations, load_queries
+from omsd.store.uploadrows import (
+    destination_from_row,
+    intent_from_row,
+    part_from_row,
+    plan_from_text,
+)
 from omsd.store.writes import plan_writes
 
 DATABASE_FILE = "omsd.db"
@@ -123,7 +140,13 @@ class SqliteTaskStore:
         """The shards that are not finished, in order."""
         rows = await self._read("open_shards", {"task_id": task_id})
         return tuple(
-            OpenShard(ShardId(row["shard_id"]), bool(row["already_listed"]), ShardKind(row["kind"]))
+            OpenShard(
+                ShardId(row["shard_id"]),
+                bool(row["already_listed"]),
+                ShardKind(row["kind"]),
+                row["large_key"],
+                bool(row["large_key"]) and not row["after_key"],
+            )
             for row in rows
         )
 
@@ -138,6 +161,54 @@ class SqliteTaskStore:
         """Open uploads of this shard, and those of the task whose shard is finished or gone."""
         rows = await self._read("stale_uploads", {"task_id": task_id, "shard_id": shard_id})
         return tuple(OpenUpload(row["key"], row["upload_id"]) for row in rows)
+
+    async def stale_intents(self, task_id: TaskId, shard_id: ShardId) -> tuple[UploadIntent, ...]:
+        """Intents of this shard, and those of the task whose shard is finished or gone; shard_id 0: all of the task."""
+        rows = await self._read("stale_intents", {"task_id": task_id, "shard_id": shard_id})
+        found: list[UploadIntent] = []
+        for row in rows:
+            recorded = await self._read("uploads_of_key", {"key": row["key"]})
+            found.append(intent_from_row(row, tuple(each["upload_id"] for each in recorded)))
+        return tuple(found)
+
+    async def kept_upload(self, task_id: TaskId, key: str) -> KeptUpload | None:
+        """The upload of a destination key that is gone on with."""
+        rows = await self._read("kept_upload", {"task_id": task_id, "key": key})
+        if not rows:
+            return None
+        upload = OpenUpload(key, rows[0]["upload_id"])
+        parts = await self._read(
+            "upload_parts", {"task_id": task_id, "key": key, "upload_id": upload.upload_id}
+        )
+        return KeptUpload(upload, plan_from_text(rows[0]["plan"]), tuple(map(part_from_row, parts)))
+
+    async def open_uploads(self, task_id: TaskId) -> OpenUploads:
+        """Everything of the task that is recorded as open."""
+        rows = await self._read("open_uploads", {"task_id": task_id})
+        parts: dict[OpenUpload, dict[int, int]] = {
+            OpenUpload(row["key"], row["upload_id"]): {} for row in rows if row["plan"]
+        }
+        for row in await self._read("part_sizes", {"task_id": task_id}):
+            sizes = parts.get(OpenUpload(row["key"], row["upload_id"]))
+            if sizes is not None:
+                sizes[row["part_number"]] = row["size_bytes"]
+        return OpenUploads(
+            tuple(OpenUpload(row["key"], row["upload_id"]) for row in rows),
+            await self.stale_intents(task_id, ShardId(0)),
+            parts,
+        )
+
+    async def due_sweeps(self) -> tuple[TaskId, ...]:
+        rows = await self._read("due_sweeps", {})
+        return tuple(TaskId(row["task_id"]) for row in rows)
+
+    async def get_sweep(self, task_id: TaskId) -> tuple[Location, Credentials] | None:
+        """Destination and keys. Raises CredentialsUnreadableError."""
+        rows = await self._read("get_sweep", {"task_id": task_id})
+        if not rows:
+            return None
+        keys = self._sealer.unseal(task_id, rows[0]["sealed"])
+        return destination_from_row(rows[0]), keys.destination
 
     async def failed_page(self, task_id: TaskId, after_row: int, limit: int) -> tuple[FailedObject, ...]:
         """Failed rows in the order they were stored, behind a row."""

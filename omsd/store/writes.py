@@ -13,22 +13,30 @@ from omsd.ports.taskstore import (
     DeleteTask,
     DropCredentials,
     DropFailed,
+    DropIntent,
     DropListPart,
     DropListParts,
     DropShards,
+    DropSweep,
     DropUpload,
+    DueSweep,
     FinishShard,
     InsertTask,
     LeaseShard,
     NarrowShard,
     PutCredentials,
+    PutIntent,
     PutListPart,
+    PutParts,
+    PutSweep,
     PutUpload,
+    RekeySweep,
     TallyFailures,
     UpdateTask,
 )
 from omsd.store.rows import Row, checkpoint_to_row, shard_to_row, task_to_row
 from omsd.store.seal import Sealer
+from omsd.store.uploadrows import sweep_writes, upload_writes
 
 Write = tuple[str, list[Row]]
 
@@ -54,7 +62,9 @@ def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[R
         case UpdateTask():
             return (("update_task", (task_to_row(change.task),)),)
         case DeleteTask():
-            return (("delete_task", ({"task_id": change.task_id},)),)
+            row: Row = {"task_id": change.task_id}
+            names = ("delete_task", "drop_unswept_uploads", "drop_unswept_intents", "drop_task_parts")
+            return tuple((name, (row,)) for name in names)
         case PutCredentials():
             sealed = sealer.seal(change.task_id, change.credentials)
             return (("put_credentials", ({"task_id": change.task_id, "sealed": sealed},)),)
@@ -62,8 +72,10 @@ def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[R
             return (("drop_credentials", ({"task_id": change.task_id},)),)
         case AddFailed() | DropFailed() | TallyFailures():
             return _failure_writes(change)
-        case PutUpload() | DropUpload():
-            return _upload_writes(change)
+        case PutUpload() | DropUpload() | PutParts() | PutIntent() | DropIntent():
+            return upload_writes(change)
+        case PutSweep() | RekeySweep() | DueSweep() | DropSweep():
+            return sweep_writes(change, sealer)
         case PutListPart() | DropListPart() | DropListParts():
             return (_list_write(change),)
         case _:
@@ -117,17 +129,6 @@ def _failure_writes(change: AddFailed | DropFailed | TallyFailures) -> Sequence[
         case TallyFailures():
             row = {**task, "code": change.code, "failed_num": change.failed_num, "message": change.message}
             return (("tally_failures", (row,)),)
-
-
-def _upload_writes(change: PutUpload | DropUpload) -> Sequence[tuple[str, Sequence[Row]]]:
-    row: dict[str, str | int] = {
-        "task_id": change.task_id,
-        "key": change.upload.key,
-        "upload_id": change.upload.upload_id,
-    }
-    if isinstance(change, PutUpload):
-        return (("put_upload", (row | {"shard_id": change.shard_id},)),)
-    return (("drop_upload", (row,)),)
 
 
 def _list_write(change: PutListPart | DropListPart | DropListParts) -> tuple[str, Sequence[Row]]:

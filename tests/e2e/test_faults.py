@@ -51,6 +51,7 @@ FAULTS = {
     "resets": lambda: [Fault(Kind.RESET, method, times=4) for method in ("GET", "PUT", "POST")],
     "answers that are lost": lambda: [
         Fault(Kind.LOSE, "PUT", times=3),
+        Fault(Kind.LOSE, "POST", "uploads", times=2),
         Fault(Kind.LOSE, "POST", "uploadId", times=2),
     ],
     "an error inside a 200 to a Complete": lambda: [

@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from omsd.domain.events import ShardBatch, ShardEvent, ShardProgress, UploadClosed, UploadOpened
+from omsd.domain.events import (
+    IntentSettled,
+    PartsSent,
+    ShardBatch,
+    ShardEvent,
+    ShardProgress,
+    UploadClosed,
+    UploadIntended,
+    UploadOpened,
+)
 from omsd.domain.model import (
     Checkpoint,
     CloudType,
     Counters,
+    LargeObject,
     LeaseId,
     Location,
     OpenUpload,
     Outcome,
     OutcomeKind,
+    SentPart,
     Shard,
     ShardId,
     ShardKind,
     TaskId,
     TaskSpec,
     TaskType,
+    UploadIntent,
+    UploadPlan,
 )
 from omsd.drivers.memory import MEMORY_ABILITIES, MemoryService, MemoryStore
 from omsd.engine.buffers import BufferBudget
-from omsd.engine.context import ShardContext, UploadLog
+from omsd.engine.context import ShardContext
 from omsd.engine.copyprobe import ServerCopying
+from omsd.engine.large import PartsRun
 from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
 from omsd.engine.throttle import Throttle
+from omsd.executors.uploadlog import LeaseUploads
 from omsd.ports.objectstore import ObjectStore, PutOptions
 
 KIB = 1024
@@ -95,26 +111,54 @@ class Report:
     progress: list[ShardProgress] = field(default_factory=list)
     open_uploads: set[OpenUpload] = field(default_factory=set)
     opened_num: int = 0
+    handed: list[LargeObject] = field(default_factory=list)
+    intents: dict[str, UploadIntent] = field(default_factory=dict)
+    plans: dict[OpenUpload, UploadPlan] = field(default_factory=dict)
+    parts: dict[OpenUpload, dict[int, SentPart]] = field(default_factory=dict)
 
     async def take(self, event: ShardEvent) -> None:
         if isinstance(event, ShardBatch):
             assert event.counters.accounted_num == len(event.outcomes)
-            moved = len(event.outcomes) + len(event.deferred)
+            moved = len(event.outcomes) + len(event.deferred) + len(event.handed)
             assert event.counters.listed_num == moved
             assert event.checkpoint.position == self.checkpoint.position + moved
             self.outcomes += event.outcomes
             self.deferred += event.deferred
+            self.handed += event.handed
             self.restore_since_s = event.restore_since_s or self.restore_since_s
             self.batch_sizes.append(moved)
+            if event.closed is not None:
+                self._close(event.closed)
             self.counters = self.counters.plus(event.counters)
             self.checkpoint = event.checkpoint
         elif isinstance(event, ShardProgress):
             self.progress.append(event)
-        elif isinstance(event, UploadOpened):
-            self.open_uploads.add(event.upload)
-            self.opened_num += 1
-        elif isinstance(event, UploadClosed):
-            self.open_uploads.discard(event.upload)
+        else:
+            self._take_upload(event)
+
+    def _take_upload(self, event: ShardEvent) -> None:
+        match event:
+            case UploadIntended():
+                self.intents[event.intent.key] = event.intent
+            case UploadOpened():
+                self.open_uploads.add(event.upload)
+                self.opened_num += 1
+                if event.settled:
+                    self.intents.pop(event.upload.key, None)
+                if event.plan is not None:
+                    self.plans[event.upload] = event.plan
+            case IntentSettled():
+                self.intents.pop(event.key, None)
+            case PartsSent():
+                known = self.parts.setdefault(event.upload, {})
+                known.update((part.part_number, part) for part in event.parts)
+            case UploadClosed():
+                self._close(event.upload)
+
+    def _close(self, upload: OpenUpload) -> None:
+        self.open_uploads.discard(upload)
+        self.plans.pop(upload, None)
+        self.parts.pop(upload, None)
 
     def kinds(self) -> dict[str, OutcomeKind]:
         return {outcome.key: outcome.kind for outcome in self.outcomes}
@@ -135,7 +179,7 @@ def make_run(
     stale_uploads: Sequence[OpenUpload] = (),
     server_copying: ServerCopying | None = None,
     throttle: Throttle | None = None,
-) -> ShardRun:
+) -> ShardRun | PartsRun:
     """A run ready to go."""
     context = make_context(
         source,
@@ -148,7 +192,9 @@ def make_run(
         throttle=throttle,
         restore_since_s=shard.restore_since_s if shard is not None else 0.0,
     )
-    return ShardRun(LEASE, shard or range_shard(), context, stale_uploads, report.take)
+    shard = shard or range_shard()
+    kind = PartsRun if shard.kind is ShardKind.PARTS else ShardRun
+    return kind(LEASE, shard, context, stale_uploads, report.take)
 
 
 def make_context(
@@ -165,12 +211,12 @@ def make_context(
 ) -> ShardContext:
     """What a run of a shard is given; nothing waits between attempts."""
 
-    async def opened(upload: OpenUpload) -> None:
-        await report.take(UploadOpened(LEASE, upload))
+    async def emit(event: ShardEvent) -> None:
+        await report.take(event)
+        if isinstance(event, UploadIntended):
+            asyncio.get_running_loop().call_soon(uploads.noted, event.intent.key)
 
-    async def closed(upload: OpenUpload) -> None:
-        await report.take(UploadClosed(LEASE, upload))
-
+    uploads = LeaseUploads(LEASE, emit)
     return ShardContext(
         source=source,
         destination=destination,
@@ -179,7 +225,7 @@ def make_context(
         throttle=throttle or Throttle(),
         budget=BufferBudget(64 * KIB),
         pacers=PacerPair(Pacer(64), Pacer(64)),
-        uploads=UploadLog(opened, closed),
+        uploads=uploads,
         redo_since_s=redo_since_s,
         server_copying=server_copying,
         random01=lambda: 0.5,

@@ -580,10 +580,10 @@ def test_the_account_of_lines_counts_sizes_once() -> None:
     assert account.live().counters.listed_size_bytes == 15
     batch = account.take_batch(1)
     assert batch is not None
-    assert batch[-1] == Checkpoint(50)
+    assert batch.checkpoint == Checkpoint(50)
     batch = account.take_batch(1)
     assert batch is not None
-    assert batch[-1] == Checkpoint(70)
+    assert batch.checkpoint == Checkpoint(70)
     assert account.live().counters == Counters()
 
 

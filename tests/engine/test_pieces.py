@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import Checkpoint, Outcome, OutcomeKind, ShardKind
+from omsd.domain.model import Checkpoint, LargeObject, Outcome, OutcomeKind, ShardKind
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.digest import Digest, combine
 from omsd.engine.pacer import Pacer, PacerPair
@@ -166,17 +166,25 @@ def test_batches_are_in_order_without_gaps_whatever_the_order_of_settling(
     positions = [account.open_position(1) for _ in range(number)]
     rng.shuffle(positions)
     taken: list[str] = []
-    checkpoint = Checkpoint()
+    listed_num = 0
     for position in positions:
-        account.settle(position, Outcome(f"{position:03}", 2, OutcomeKind.SUCCESS), 1)
+        key = f"{position:03}"
+        large = rng.random() < 0.2
+        record = LargeObject(key, 2) if large else Outcome(key, 2, OutcomeKind.SUCCESS)
+        account.settle(position, record, 1)
         live = account.live().counters
         assert len(taken) + live.listed_num == number
         while rng.random() < 0.5 and (batch := account.take_batch(limit)) is not None:
-            taken += [outcome.key for outcome in batch[0]]
-            checkpoint = batch[3]
+            checkpoint = batch.checkpoint
+            taken += sorted(entry.key for entry in (*batch.outcomes, *batch.handed))
+            listed_num += batch.counters.listed_num
+            assert batch.counters.listed_size_bytes == 2 * batch.counters.listed_num
+            assert batch.counters.accounted_num == len(batch.outcomes)
             assert checkpoint == Checkpoint(len(taken), taken[-1])
     while (batch := account.take_batch(limit)) is not None:
-        taken += [outcome.key for outcome in batch[0]]
+        taken += sorted(entry.key for entry in (*batch.outcomes, *batch.handed))
+        listed_num += batch.counters.listed_num
+    assert listed_num == number
     assert taken == [f"{position:03}" for position in range(number)]
     assert account.all_final
     assert account.live().counters.listed_size_bytes == 0

@@ -17,12 +17,15 @@ from omsd.clock import SystemClock
 from omsd.domain.bandwidth import BandwidthLimits, TaskLimit
 from omsd.domain.errors import Side
 from omsd.domain.events import (
+    PartsSent,
     ShardBatch,
     ShardDone,
     ShardEvent,
     ShardFailed,
     ShardReleased,
     SpanSplit,
+    UploadIntended,
+    UploadOpened,
     WorkerLost,
 )
 from omsd.domain.manifest import ListsFound, plan_manifests
@@ -30,9 +33,11 @@ from omsd.domain.model import (
     CloudType,
     Counters,
     Credentials,
+    LargeObject,
     LeaseId,
     ListFileRef,
     Location,
+    OpenUpload,
     Shard,
     ShardId,
     ShardKind,
@@ -41,9 +46,12 @@ from omsd.domain.model import (
     TaskSpec,
     TaskType,
     TaskWork,
+    UploadIntent,
 )
 from omsd.domain.splitting import split_shard
 from omsd.executors.local import LocalExecutor
+from omsd.ports.executor import Sweep
+from tests.fakes.memory_worker import HUGE_BYTES
 
 SECRET = "the-secret-key-of-this-test"
 ENDING = (ShardDone, ShardReleased, ShardFailed, WorkerLost)
@@ -294,3 +302,41 @@ async def test_the_grant_of_a_worker_that_was_killed_returns() -> None:
         os.kill(executor.worker_pids()[1], signal.SIGKILL)
         await sink.wait_for(WorkerLost)
         assert 0.7 * 1.5 * limit <= await moved_in(1.5, sink) <= 1.2 * 1.5 * limit
+
+
+async def test_a_large_object_is_handed_over_and_its_upload_waits_for_the_stored_intent() -> None:
+    async with running() as (executor, sink):
+        executor.run(LeaseId(1), work(source="huge"), shard(), ())
+        batch = await sink.wait_for(ShardBatch)
+        large = LargeObject("huge", HUGE_BYTES)
+        assert isinstance(batch, ShardBatch)
+        assert (batch.handed, batch.outcomes, batch.counters.listed_num) == ((large,), (), 1)
+        assert await sink.wait_for(ENDING) == ShardDone(LeaseId(1))
+        parts = Shard(ShardId(2), TaskId(1), 1, ShardKind.PARTS, attempt=1, large=large)
+        executor.run(LeaseId(2), work(source="huge"), parts, ())
+        intended = await sink.wait_for(UploadIntended)
+        assert isinstance(intended, UploadIntended)
+        assert intended.intent.key == "huge"
+        # The worker answers other things meanwhile, but creates nothing.
+        await executor.probe(work(), deadline_s=10)
+        assert not any(isinstance(event, UploadOpened) for event in sink.events)
+        executor.intent_noted(LeaseId(2), "huge")
+        assert await sink.wait_for(ENDING, 2) == ShardDone(LeaseId(2))
+        assert sink.counters().successful_num == 1
+        sent = [event for event in sink.events if isinstance(event, PartsSent)]
+        assert sum(part.size_bytes for event in sent for part in event.parts) == HUGE_BYTES
+        last = sink.events[-2]
+        assert isinstance(last, ShardBatch)
+        assert last.closed == sent[0].upload
+
+
+async def test_a_sweep_says_what_is_gone_and_why_the_rest_is_not() -> None:
+    async with running() as (executor, _):
+        uploads, intents = (OpenUpload("k", "u"),), (UploadIntent("k", 1.0),)
+        keys = Credentials("ak", SECRET)
+        here = Sweep(Location(CloudType.AWS, "r", "empty"), keys, uploads, intents)
+        done = await executor.sweep(here, deadline_s=10)
+        assert (done.uploads, done.intents, done.failure) == (uploads, intents, "")
+        # A bucket that is gone has taken its uploads along.
+        gone = Sweep(Location(CloudType.AWS, "r", "bad-bucket"), keys, uploads, intents)
+        assert (await executor.sweep(gone, deadline_s=10)).uploads == uploads

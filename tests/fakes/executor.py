@@ -10,6 +10,7 @@ from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Failure
 from omsd.domain.events import (
     ListSettled,
+    PartsSent,
     ShardBatch,
     ShardDone,
     ShardFailed,
@@ -17,6 +18,7 @@ from omsd.domain.events import (
     ShardSplit,
     SpanSplit,
     UploadClosed,
+    UploadIntended,
     UploadOpened,
     WorkerLost,
 )
@@ -24,19 +26,23 @@ from omsd.domain.manifest import Line, LineCutter, key_of
 from omsd.domain.model import (
     Checkpoint,
     Counters,
+    LargeObject,
     LeaseId,
     OpenUpload,
     Outcome,
     OutcomeKind,
+    SentPart,
     Shard,
     ShardKind,
     TaskId,
     TaskWork,
+    UploadIntent,
+    UploadPlan,
 )
 from omsd.domain.object_lists import NOT_RECORDED
 from omsd.engine.spoolread import SpoolDamagedError, SpooledList
 from omsd.ports.eventsink import EventSink
-from omsd.ports.executor import ProbeResult
+from omsd.ports.executor import ProbeResult, Sweep, SweepResult
 
 
 @dataclass(slots=True)
@@ -83,6 +89,9 @@ class FakeExecutor:
         self.probes: list[TaskWork] = []
         self.probe_answers: list[ProbeResult | Exception] = []
         self.probe_answer = ProbeResult()
+        self.noted: list[tuple[LeaseId, str]] = []
+        self.sweeps: list[Sweep] = []
+        self.sweep_failures: list[str] = []
         self.last_batch: ShardBatch | None = None
         self._sink: EventSink | None = None
 
@@ -228,16 +237,64 @@ class FakeExecutor:
             del self.running[lease_id]
         await self.sink.emit(WorkerLost(1, lease_ids))
 
-    async def open_upload(self, lease_id: LeaseId, upload: OpenUpload) -> None:
+    def intent_noted(self, lease_id: LeaseId, key: str) -> None:
+        self.noted.append((lease_id, key))
+
+    async def sweep(self, sweep: Sweep, *, deadline_s: float) -> SweepResult:
+        self.sweeps.append(sweep)
+        if self.sweep_failures:
+            return SweepResult(failure=self.sweep_failures.pop(0))
+        self.world.uploads -= set(sweep.uploads)
+        return SweepResult(sweep.uploads, sweep.intents)
+
+    async def intend(self, lease_id: LeaseId, intent: UploadIntent) -> None:
+        await self.sink.emit(UploadIntended(lease_id, intent))
+
+    async def hand_over(self, lease_id: LeaseId, key: str) -> None:
+        """The next object of the shard gets a shard of its own."""
+        running = self.running[lease_id]
+        assert running.left.pop(0) == key
+        size = self.world.sizes[key]
+        running.checkpoint = Checkpoint(running.checkpoint.position + 1, key)
+        counters = Counters(listed_num=1, listed_size_bytes=size)
+        large = LargeObject(key, size)
+        self.last_batch = ShardBatch(lease_id, (), counters, running.checkpoint, handed=(large,))
+        await self.sink.emit(self.last_batch)
+
+    async def send_parts(self, lease_id: LeaseId, upload: OpenUpload, *numbers: int, size: int) -> None:
+        parts = tuple(SentPart(number, size, f"e{number}", 2**64 - number, None) for number in numbers)
+        await self.sink.emit(PartsSent(lease_id, upload, parts))
+
+    async def finish_large(
+        self, lease_id: LeaseId, upload: OpenUpload | None = None, *, size: int | None = None
+    ) -> None:
+        """The object of a PARTS shard that leads is there; size: if it is another one than was listed."""
+        large = self.running[lease_id].shard.large
+        assert large is not None
+        outcome = Outcome(large.key, large.size_bytes if size is None else size, OutcomeKind.SUCCESS)
+        counters = replace(_sum([outcome]), listed_size_bytes=outcome.size_bytes - large.size_bytes)
+        if upload is not None:
+            self.world.uploads.discard(upload)
+        await self.sink.emit(ShardBatch(lease_id, (outcome,), counters, Checkpoint(1), closed=upload))
+        await self.end(lease_id)
+
+    async def end(self, lease_id: LeaseId) -> None:
+        """The shard is done, with nothing more to tell."""
+        del self.running[lease_id]
+        await self.sink.emit(ShardDone(lease_id))
+
+    async def open_upload(
+        self, lease_id: LeaseId, upload: OpenUpload, plan: UploadPlan | None = None
+    ) -> None:
         self.world.uploads.add(upload)
-        await self.sink.emit(UploadOpened(lease_id, upload))
+        await self.sink.emit(UploadOpened(lease_id, upload, plan))
 
     async def close_upload(self, lease_id: LeaseId, upload: OpenUpload) -> None:
         self.world.uploads.discard(upload)
         await self.sink.emit(UploadClosed(lease_id, upload))
 
     def _left(self, shard: Shard) -> list[str]:
-        if shard.kind is ShardKind.REPORT:
+        if shard.kind in (ShardKind.REPORT, ShardKind.PARTS):
             return []
         if shard.kind is ShardKind.KEYS:
             return list(shard.keys[shard.checkpoint.position :])

@@ -24,6 +24,11 @@ class FaultyStore:
         self.open_shards = store.open_shards
         self.get_shard = store.get_shard
         self.stale_uploads = store.stale_uploads
+        self.stale_intents = store.stale_intents
+        self.kept_upload = store.kept_upload
+        self.open_uploads = store.open_uploads
+        self.due_sweeps = store.due_sweeps
+        self.get_sweep = store.get_sweep
         self.failed_page = store.failed_page
         self.failure_tally = store.failure_tally
         self.list_parts = store.list_parts

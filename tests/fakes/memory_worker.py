@@ -1,6 +1,7 @@
 """A worker process on stores in memory: the real worker and protocol, no cloud. Buckets named `bad-...` do not exist.
 
 The bucket `lists` has object list files: `all.txt` and `half/1.txt`, `half/2.txt` of the keys of the bucket `full`, and bad ones.
+The bucket `huge` has one large object.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from omsd.executors.protocol import Configure, worker_channel
 from omsd.executors.worker import Worker
 from omsd.ports.objectstore import PutOptions
 
+HUGE_BYTES = 12 * 1024 * 1024
+
 
 async def main() -> None:
     stores: dict[str, MemoryStore] = {}
 
     def open_store(location: Location, credentials: Credentials) -> MemoryStore:
+        if location.bucket == "huge":
+            return huge
         store = stores.setdefault(location.bucket, MemoryStore())
         if location.bucket.startswith("bad-"):
             store.drop_bucket()
@@ -31,6 +36,8 @@ async def main() -> None:
     configured = await channel.receive()
     assert isinstance(configured, Configure)
     source = stores.setdefault("full", MemoryStore())
+    huge = MemoryStore()
+    await huge.put("huge", bytes(HUGE_BYTES), HUGE_BYTES, PutOptions())
     keys = [f"{number:06}" for number in range(int(configured.settings or b"100"))]
     for key in keys:
         await source.put(key, b"x" * 100, 100, PutOptions())
@@ -46,9 +53,8 @@ async def main() -> None:
     ):
         text = "\n".join(listed).encode()
         await lists.put(name, text, len(text), PutOptions(content_type=content_type))
-    await Worker(channel, EngineSettings(batch_objects=50, report_interval_s=0.02), open_store).run(
-        lambda: os._exit(0)
-    )
+    engine = EngineSettings(batch_objects=50, report_interval_s=0.02, large_bytes=HUGE_BYTES // 2)
+    await Worker(channel, engine, open_store).run(lambda: os._exit(0))
 
 
 if __name__ == "__main__":

@@ -116,7 +116,9 @@ class FaultyStore:
 
     async def create_upload(self, key: str, options: PutOptions) -> str:
         await self._enter("create_upload")
-        return await self._inner.create_upload(key, options)
+        upload_id = await self._inner.create_upload(key, options)
+        await self._leave("create_upload")
+        return upload_id
 
     async def put_part(
         self,
@@ -128,7 +130,9 @@ class FaultyStore:
         checksums: Checksums,
     ) -> PartReceipt:
         await self._enter("put_part")
-        return await self._inner.put_part(key, upload_id, part_number, body, size_bytes, checksums)
+        receipt = await self._inner.put_part(key, upload_id, part_number, body, size_bytes, checksums)
+        await self._leave("put_part")
+        return receipt
 
     async def complete_upload(
         self, key: str, upload_id: str, parts: Sequence[PartReceipt], checksums: Checksums
@@ -148,7 +152,9 @@ class FaultyStore:
 
     async def list_uploads(self, prefix: str = "") -> Sequence[OpenUpload]:
         await self._enter("list_uploads")
-        return await self._inner.list_uploads(prefix)
+        uploads = await self._inner.list_uploads(prefix)
+        await self._leave("list_uploads")
+        return uploads
 
     async def tags(self, key: str) -> Mapping[str, str]:
         await self._enter("tags")

@@ -34,8 +34,8 @@ class Stage:
         orders, self.orders[:] = list(self.orders), []
         return orders
 
-    def give(self, task_id: int, shard_id: int, lease_id: int) -> None:
-        shard = Shard(ShardId(shard_id), TaskId(task_id), 1, ShardKind.RANGE)
+    def give(self, task_id: int, shard_id: int, lease_id: int, kind: ShardKind = ShardKind.RANGE) -> None:
+        shard = Shard(ShardId(shard_id), TaskId(task_id), 1, kind)
         self.scheduler.leased(LeaseId(lease_id), shard, ())
 
 
@@ -182,3 +182,39 @@ async def test_a_task_that_leaves_stays_under_its_limit_until_its_last_lease_has
         stage.scheduler.lease_ended(LeaseId(11))
         await stage.rest()
         assert stage.executor.budgets == {}
+
+
+async def test_large_objects_of_one_task_give_a_worker_back_to_a_task_that_has_none() -> None:
+    async with scheduler(parallel=3, slots=3) as stage:
+        for task_id in (1, 2):
+            stage.scheduler.begin(work_of(task_id), task_id, MEDIUM, ())
+        stage.scheduler.add_shards(TaskId(1), [ShardId(n) for n in (1, 2, 3, 4)])
+        await stage.rest()
+        stage.give(1, 1, 11)
+        for number in (2, 3):
+            stage.give(1, number, 10 + number, ShardKind.PARTS)
+        await stage.rest()
+        # Its own work waits, too, but that is no reason.
+        assert not any(run.told for run in stage.executor.running.values())
+        stage.scheduler.add_shards(TaskId(2), [ShardId(20)])
+        await stage.rest()
+        assert {lease for lease, run in stage.executor.running.items() if run.told == "drain"} == {12}
+        del stage.executor.running[LeaseId(12)]
+        stage.scheduler.lease_ended(LeaseId(12))
+        assert LeaseShards(TaskId(2), 2, (ShardId(20),)) in await stage.rest()
+        stage.give(2, 20, 21)
+        stage.scheduler.add_shards(TaskId(2), [ShardId(22)])
+        await stage.rest()
+        assert {lease for lease, run in stage.executor.running.items() if run.told} == set()
+
+
+async def test_parts_are_asked_to_split_before_ranges() -> None:
+    async with scheduler(slots=3) as stage:
+        stage.scheduler.begin(work_of(1), 1, MEDIUM, ())
+        stage.scheduler.add_shards(TaskId(1), [ShardId(1), ShardId(2)])
+        await stage.rest()
+        stage.executor.idle_num = 1
+        stage.give(1, 1, 11)
+        stage.give(1, 2, 12, ShardKind.PARTS)
+        await stage.rest()
+        assert stage.executor.split_log[0] == 12

@@ -14,11 +14,12 @@ from omsd.ports.taskstore import TaskStoreError
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
 from omsd.service import requests
 from omsd.service.calls import ChangeTasks
-from omsd.service.channel import EventChannel
+from omsd.service.channel import ChannelClosedError, EventChannel
 from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
 from omsd.service.probing import EndsProbe
 from omsd.service.recovery import Recovery, recover
+from omsd.service.sweeper import Sweeper
 from omsd.service.tasks import TaskService
 from omsd.service.validation import ValidationPolicy
 from omsd.service.views import TaskView
@@ -150,6 +151,7 @@ async def control_process(
     board = LiveBoard(clock)
     spool = FileSpool(state_dir)
     ledger = Ledger(store, channel, scheduler, board, clock, spool, zone=UTC, last_ids=await store.last_ids())
+    sweeper = Sweeper(store, executor, clock, ledger, channel)
     ends = EndsProbe(executor, clock, deadline_s=5.0)
     service = TaskService(store, channel, board, ends, clock, ValidationPolicy())
     try:
@@ -162,6 +164,7 @@ async def control_process(
                 group.create_task(scheduler.run()),
                 group.create_task(_noting_death(ledger, control)),
                 group.create_task(executor.serve_reports()),
+                group.create_task(_until_closed(sweeper)),
             ]
             try:
                 yield control
@@ -170,6 +173,13 @@ async def control_process(
                     task.cancel()
     finally:
         await store.close()
+
+
+async def _until_closed(sweeper: Sweeper) -> None:
+    try:
+        await sweeper.run()
+    except ChannelClosedError:
+        return  # the control process has died
 
 
 async def _noting_death(ledger: Ledger, control: Control) -> None:

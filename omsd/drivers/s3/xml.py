@@ -148,9 +148,14 @@ def parse_uploads(body: bytes) -> tuple[list[OpenUpload], str, str]:
     fields, entries = _answer_with_entries(root, "ListMultipartUploads", "Upload")
     url_encoded = fields.get("EncodingType", "") == "url"
     try:
-        uploads = [OpenUpload(_decoded(entry["Key"], url_encoded), entry["UploadId"]) for entry in entries]
-    except KeyError as error:
-        raise malformed("an upload without key or id") from error
+        uploads = [
+            OpenUpload(
+                _decoded(entry["Key"], url_encoded), entry["UploadId"], _begun_s(entry.get("Initiated", ""))
+            )
+            for entry in entries
+        ]
+    except (KeyError, ValueError) as error:
+        raise malformed("an upload without key or id, or begun at no time") from error
     if fields.get("IsTruncated", "").strip() != "true":
         return uploads, "", ""
     return (
@@ -179,6 +184,10 @@ def restore_body(days: int, tier_element: str) -> bytes:
     return (
         f"<RestoreRequest>{asked}<{tier_element}><Tier>Standard</Tier></{tier_element}></RestoreRequest>"
     ).encode()
+
+
+def _begun_s(text: str) -> float:
+    return iso_to_unix_s(text.strip()) if text.strip() else 0.0
 
 
 def complete_body(parts: Iterable[PartReceipt]) -> bytes:

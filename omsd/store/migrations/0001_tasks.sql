@@ -27,7 +27,8 @@ CREATE TABLE tasks (
     skipped_size_bytes INTEGER NOT NULL,
     failed_size_bytes INTEGER NOT NULL,
     lists TEXT NOT NULL,
-    caveats TEXT NOT NULL
+    caveats TEXT NOT NULL,
+    parts_size_bytes INTEGER NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX tasks_by_request ON tasks (project_id, request_id) WHERE request_id <> '';
@@ -56,7 +57,9 @@ CREATE TABLE shards (
     already_listed INTEGER NOT NULL,
     done INTEGER NOT NULL,
     manifest TEXT NOT NULL,
-    restore_since_s REAL NOT NULL
+    restore_since_s REAL NOT NULL,
+    large_key TEXT NOT NULL,
+    large_size_bytes INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX shards_by_task ON shards (task_id, done, shard_id);
@@ -81,12 +84,43 @@ CREATE TABLE failure_tally (
     PRIMARY KEY (task_id, code)
 ) STRICT;
 
+-- What is open at a destination outlives its task until it is swept, so these refer to no task.
 CREATE TABLE uploads (
-    task_id INTEGER NOT NULL REFERENCES tasks ON DELETE CASCADE,
+    task_id INTEGER NOT NULL,
     shard_id INTEGER NOT NULL,
     key TEXT NOT NULL,
     upload_id TEXT NOT NULL,
+    plan TEXT NOT NULL,
     PRIMARY KEY (task_id, key, upload_id)
+) STRICT;
+
+CREATE TABLE upload_parts (
+    task_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    upload_id TEXT NOT NULL,
+    part_number INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    crc64_xz TEXT,
+    crc64_nvme TEXT,
+    PRIMARY KEY (task_id, key, upload_id, part_number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE upload_intents (
+    task_id INTEGER NOT NULL,
+    shard_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    at_s REAL NOT NULL,
+    known TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    PRIMARY KEY (task_id, key)
+) STRICT;
+
+CREATE TABLE sweeps (
+    task_id INTEGER PRIMARY KEY,
+    destination TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    due INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE list_parts (

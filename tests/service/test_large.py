@@ -1,0 +1,299 @@
+"""Large objects and open uploads as the ledger sees them: counted once, gone on with, shared, swept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from omsd.domain.errors import Failure
+from omsd.domain.events import ShardSplit
+from omsd.domain.model import (
+    LeaseId,
+    OpenUpload,
+    Shard,
+    ShardKind,
+    TaskState,
+    UploadIntent,
+    UploadPlan,
+)
+from tests.fakes.clock import FakeClock
+from tests.fakes.executor import World
+from tests.service.harness import PROJECT, Control, control_process, create_request, start_request
+
+UPLOAD = OpenUpload("big", "u1")
+PLAN = UploadPlan("v1", 800, 100)
+NOW = FakeClock().now_s()
+
+
+def world() -> World:
+    return World({"a": 10, "big": 800, "c": 20})
+
+
+async def handed_over(control: Control) -> tuple[int, LeaseId, LeaseId]:
+    """A task whose range has handed `big` over: the task, the lease of the range and that of the object."""
+    task_id = (await control.service.create(PROJECT, create_request())).task_id
+    listing = await control.lease(task_id)
+    await control.executor.work(listing, 1)
+    await control.executor.hand_over(listing, "big")
+    await control.lease(task_id, 2)
+    return task_id, listing, lease_of(control)
+
+
+def lease_of(control: Control, *, leads: bool = True) -> LeaseId:
+    """The lease of a shard with parts."""
+    return next(
+        lease
+        for lease, run in control.executor.running.items()
+        if run.shard.kind is ShardKind.PARTS and run.shard.leads is leads
+    )
+
+
+def shard_of(control: Control, lease: LeaseId) -> Shard:
+    return control.executor.running[lease].shard
+
+
+async def test_an_object_that_is_handed_over_is_listed_at_once_and_counted_once(tmp_path: Path) -> None:
+    async with control_process(tmp_path, world()) as control:
+        task_id, listing, lead = await handed_over(control)
+        view = await control.service.get(PROJECT, task_id)
+        assert (view.counters.listed_num, view.counters.listed_size_bytes) == (2, 810)
+        await control.executor.finish(listing)
+        await control.settle()
+        view = await control.service.get(PROJECT, task_id)
+        assert view.listing_over
+        assert (view.counters.listed_num, view.counters.successful_num) == (3, 2)
+        # The object has grown since it was listed.
+        await control.executor.finish_large(lead, size=900)
+        view = await control.reach(task_id, TaskState.SUCCEEDED)
+        assert (view.counters.listed_num, view.counters.listed_size_bytes) == (3, 930)
+        assert (view.counters.successful_num, view.counters.successful_size_bytes) == (3, 930)
+
+
+async def test_a_batch_with_a_large_object_that_comes_twice_makes_one_shard(tmp_path: Path) -> None:
+    async with control_process(tmp_path, world(), slots=4) as control:
+        task_id, _, _ = await handed_over(control)
+        assert control.executor.last_batch is not None
+        await control.executor.sink.emit(control.executor.last_batch)
+        await control.settle()
+        kinds = [shard.kind for _, shard in control.executor.run_log]
+        assert kinds.count(ShardKind.PARTS) == 1
+        assert (await control.service.get(PROJECT, task_id)).counters.listed_num == 2
+
+
+async def test_parts_that_are_sent_show_in_the_progress_and_stay_when_the_task_is_paused(
+    tmp_path: Path,
+) -> None:
+    here = world()
+    async with control_process(tmp_path, here) as control:
+        task_id, listing, lead = await handed_over(control)
+        await control.executor.open_upload(lead, UPLOAD, PLAN)
+        await control.executor.send_parts(lead, UPLOAD, 1, 2, 3, size=100)
+        await control.executor.send_parts(lead, UPLOAD, 3, size=100)  # a part that was sent again
+        await control.settle()
+        view = await control.service.get(PROJECT, task_id)
+        assert (view.complete_size_bytes, view.real_size_bytes) == (310, 10)
+        await control.service.stop(PROJECT, task_id)
+        for lease in (listing, lead):
+            await control.executor.release(lease)
+        assert (await control.reach(task_id, TaskState.PAUSED)).complete_size_bytes == 310
+    async with control_process(tmp_path, here) as control:
+        assert (await control.service.get(PROJECT, task_id)).complete_size_bytes == 310
+        assert not control.executor.sweeps
+        await control.service.start(PROJECT, task_id, start_request())
+        await control.lease(task_id, 2)
+        lead = lease_of(control)
+        kept = shard_of(control, lead).kept
+        assert kept is not None
+        assert (kept.upload, kept.plan, [part.part_number for part in kept.parts]) == (
+            UPLOAD,
+            PLAN,
+            [1, 2, 3],
+        )
+        assert kept.parts[0].crc64_xz == 2**64 - 1
+        assert UPLOAD not in {upload for stale in control.executor.stale_log for upload in stale}
+        await control.executor.finish_large(lead, UPLOAD)
+        await control.settle()
+        assert (await control.service.get(PROJECT, task_id)).complete_size_bytes == 810
+        await control.run_out(task_id)
+        view = await control.reach(task_id, TaskState.SUCCEEDED)
+        assert view.complete_size_bytes == view.counters.listed_size_bytes == 830
+        assert await control.store.due_sweeps() == ()
+
+
+async def test_who_leads_waits_for_the_others_and_has_all_parts_afterwards(tmp_path: Path) -> None:
+    async with control_process(tmp_path, world(), slots=4) as control:
+        task_id, listing, lead = await handed_over(control)
+        await control.executor.finish(listing)
+        await control.executor.open_upload(lead, UPLOAD, PLAN)
+        await control.executor.sink.emit(ShardSplit(lead, ("4",)))
+        await control.until(lambda: len(control.executor.running) == 2)
+        helper = lease_of(control, leads=False)
+        assert (shard_of(control, helper).after, shard_of(control, helper).until) == ("4", "")
+        assert shard_of(control, helper).kept is not None
+        await control.executor.release(lead)
+        await control.settle()
+        assert list(control.executor.running) == [
+            helper
+        ]  # it is not leased again as long as another has parts
+        await control.executor.end(helper)
+        await control.until(lambda: len(control.executor.running) == 1)
+        lead = lease_of(control)
+        assert shard_of(control, lead).until == ""
+        await control.executor.finish_large(lead, UPLOAD)
+        view = await control.reach(task_id, TaskState.SUCCEEDED)
+        assert (view.counters.listed_num, view.counters.successful_num) == (3, 3)
+
+
+async def test_after_a_restart_both_halves_of_an_object_go_on(tmp_path: Path) -> None:
+    here = world()
+    async with control_process(tmp_path, here, slots=4) as control:
+        task_id, listing, lead = await handed_over(control)
+        await control.executor.finish(listing)
+        await control.executor.open_upload(lead, UPLOAD, PLAN)
+        await control.executor.sink.emit(ShardSplit(lead, ("4",)))
+        await control.until(lambda: len(control.executor.running) == 2)
+        await control.executor.release(lead)
+        await control.settle()
+    async with control_process(tmp_path, here, slots=4) as control:
+        await control.lease(task_id, 2)
+        lead, helper = lease_of(control), lease_of(control, leads=False)
+        assert shard_of(control, lead).until == "4"
+        await control.executor.release(lead)
+        await control.executor.end(helper)
+        await control.until(lambda: len(control.executor.running) == 1)
+        await control.executor.finish_large(lease_of(control), UPLOAD)
+        await control.reach(task_id, TaskState.SUCCEEDED)
+
+
+async def test_deleting_a_paused_task_aborts_its_uploads_with_the_destination_s_keys_alone(
+    tmp_path: Path,
+) -> None:
+    here = world()
+    async with control_process(tmp_path, here) as control:
+        task_id, listing, lead = await handed_over(control)
+        await control.executor.intend(lead, UploadIntent("big", NOW))
+        await control.executor.open_upload(lead, UPLOAD, PLAN)
+        await control.executor.intend(listing, UploadIntent("c", NOW))
+        await control.settle()
+        await control.service.stop(PROJECT, task_id)
+        for lease in (listing, lead):
+            await control.executor.release(lease)
+        await control.reach(task_id, TaskState.PAUSED)
+        assert await control.store.credentials(task_id) is None
+    async with control_process(tmp_path, here) as control:
+        assert not control.executor.sweeps
+        await control.service.delete(PROJECT, task_id)
+        await control.until(lambda: control.executor.sweeps)
+        (sweep,) = control.executor.sweeps
+        assert sweep.uploads == (UPLOAD,)
+        assert [intent.key for intent in sweep.intents] == ["c"]
+        assert (sweep.destination.bucket, sweep.credentials.secret_key) == ("into", "DSTSECRET")
+        await control.settle()
+        assert not here.uploads
+        assert await control.store.due_sweeps() == ()
+        assert await control.store.get_sweep(task_id) is None
+        assert not (await control.store.open_uploads(task_id)).uploads
+
+
+async def test_a_failed_task_is_swept_when_its_last_lease_has_ended(tmp_path: Path) -> None:
+    here = world()
+    async with control_process(tmp_path, here) as control:
+        task_id, listing, lead = await handed_over(control)
+        await control.executor.open_upload(lead, UPLOAD, PLAN)
+        await control.executor.send_parts(lead, UPLOAD, 1, size=100)
+        await control.executor.fail(listing, Failure("TRF.0058", "gone"), decisive=True)
+        await control.until(lambda: control.executor.running[lead].told == "cut")
+        await control.settle()
+        assert not control.executor.sweeps
+        await control.executor.release(lead)
+        await control.reach(task_id, TaskState.FAILED)
+        await control.until(control.clock.sleeping)
+        await control.advance(2)
+        await control.until(lambda: control.executor.sweeps)
+        await control.settle()
+        assert not here.uploads
+        assert (await control.service.get(PROJECT, task_id)).complete_size_bytes == 10
+
+
+async def swept_again(control: Control) -> None:
+    """The pause behind the last try is over, and another try was made."""
+    seen = len(control.executor.sweeps)
+    await control.until(control.clock.sleeping)
+    await control.advance(400)
+    await control.until(lambda: len(control.executor.sweeps) > seen)
+
+
+async def test_a_sweep_that_fails_is_tried_again_also_by_the_next_daemon(tmp_path: Path) -> None:
+    here, clock = world(), FakeClock()
+    async with control_process(tmp_path, here, clock=clock) as control:
+        control.executor.sweep_failures = ["503"] * 3
+        task_id, listing, lead = await handed_over(control)
+        await control.executor.open_upload(lead, UPLOAD, PLAN)
+        await control.settle()
+        await control.service.stop(PROJECT, task_id)
+        for lease in (listing, lead):
+            await control.executor.release(lease)
+        await control.reach(task_id, TaskState.PAUSED)
+        await control.service.delete(PROJECT, task_id)
+        await control.until(lambda: len(control.executor.sweeps) == 1)
+        await swept_again(control)
+        await control.settle()
+        assert here.uploads == {UPLOAD}
+    async with control_process(tmp_path, here, clock=clock) as control:
+        await control.until(lambda: not here.uploads)
+        await control.settle()
+        assert await control.store.due_sweeps() == ()
+
+
+async def test_a_sweep_that_never_succeeds_is_given_up_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with control_process(tmp_path, world()) as control:
+        control.executor.sweep_failures = ["AccessDenied"] * 100
+        task_id, listing, lead = await handed_over(control)
+        await control.executor.open_upload(lead, UPLOAD, PLAN)
+        await control.settle()
+        await control.service.stop(PROJECT, task_id)
+        for lease in (listing, lead):
+            await control.executor.release(lease)
+        await control.reach(task_id, TaskState.PAUSED)
+        await control.service.delete(PROJECT, task_id)
+        await control.until(lambda: control.executor.sweeps)
+        for _ in range(15):
+            assert await control.store.due_sweeps() == (task_id,)
+            await swept_again(control)
+        await control.settle()
+        assert await control.store.due_sweeps() == ()
+        assert not (await control.store.open_uploads(task_id)).uploads
+    said = capsys.readouterr().out
+    assert "uploads_left_open" in said
+    assert "big u1" in said
+    assert "AccessDenied" in said
+
+
+async def test_an_intent_is_stored_before_the_worker_hears_that_it_is(tmp_path: Path) -> None:
+    async with control_process(tmp_path, world()) as control:
+        task_id, _, lead = await handed_over(control)
+        await control.executor.intend(lead, UploadIntent("big", NOW, ("stranger",), 2))
+        await control.until(lambda: control.executor.noted)
+        assert control.executor.noted == [(lead, "big")]
+        (intent,) = (await control.store.open_uploads(task_id)).intents
+        assert intent == UploadIntent("big", NOW, ("stranger",), 2)
+
+
+async def test_an_open_intent_goes_to_the_next_lease_and_one_that_was_answered_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    async with control_process(tmp_path, world()) as control:
+        task_id, listing, lead = await handed_over(control)
+        await control.executor.intend(lead, UploadIntent("big", NOW))
+        await control.executor.open_upload(lead, UPLOAD, PLAN)
+        await control.executor.intend(listing, UploadIntent("c", NOW))
+        await control.settle()
+        await control.executor.release(listing)
+        await control.until(lambda: len(control.executor.run_log) == 3)
+        again = control.executor.run_log[-1][1]
+        assert again.kind is ShardKind.RANGE
+        assert [intent.key for intent in again.intents] == ["c"]
+        assert (await control.service.get(PROJECT, task_id)).task.state is TaskState.MIGRATING
