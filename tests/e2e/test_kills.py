@@ -1,0 +1,130 @@
+"""kill -9 of daemon and workers at 50 random points of two tasks: afterwards every byte, every counter, every list is right."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+from urllib.parse import quote
+
+import pytest
+
+from omsd.cli.client import TaskClient
+from omsd.pb.v1 import task_pb2, types_pb2
+from tests.e2e.harness import (
+    FAILED,
+    MIGRATING,
+    SUCCEEDED,
+    Daemon,
+    ended,
+    migrated,
+    node,
+    our_lists,
+    read_list,
+    request,
+    wait_for,
+)
+from tests.servers import S3Server
+
+KIB, MIB = 1024, 1024 * 1024
+KILLS = 50
+# On a machine that is busy with other things there are fewer, so that the test ends.
+KILLING_S = 60.0
+FEWEST_KILLS = 10
+# A shard whose worker dies five times before one object is done fails its task; a new daemon counts anew.
+MOST_WORKERS_IN_A_ROW = 3
+MISSING = [f"missing/{number}" for number in range(4)]
+
+
+async def contents(server: S3Server, seed: int) -> tuple[str, str, dict[str, bytes], dict[str, bytes]]:
+    """Source and a destination that has some of it already; all objects, and those that are there."""
+    rng = random.Random(seed)
+    source, destination = await server.make_bucket(), await server.make_bucket()
+    objects = {f"a/{n % 7}/small-{n:04}": rng.randbytes(rng.randrange(80 * KIB)) for n in range(250)}
+    objects |= {f"b/large-{n}": rng.randbytes(9 * MIB + rng.randrange(12 * MIB)) for n in range(3)}
+    objects |= {f"b/empty-{n}": b"" for n in range(3)}
+    there = {key: objects[key] for key in rng.sample(sorted(objects), 40) if "large" not in key}
+    await server.put_many(source, objects)
+    await server.put_many(destination, there)
+    return source, destination, objects, there
+
+
+async def kill_at_random(daemon: Daemon, client: TaskClient, task_ids: list[int], rng: random.Random) -> int:
+    """Up to KILLS times, while both tasks are at work; how often it was."""
+    deadline_s = time.monotonic() + KILLING_S
+    for number in range(KILLS):
+        while not (pids := daemon.worker_pids()):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(rng.uniform(0.0, 1.0))
+        views = [await wait_for(client, task_id, lambda task: True) for task_id in task_ids]
+        if time.monotonic() > deadline_s or any(view.status != MIGRATING for view in views):
+            return number
+        if number % (MOST_WORKERS_IN_A_ROW + 1) < MOST_WORKERS_IN_A_ROW:
+            with suppress(ProcessLookupError):
+                os.kill(rng.choice(pids), signal.SIGKILL)
+        else:
+            daemon.kill()
+            await daemon.start()
+    return KILLS
+
+
+async def check(
+    server: S3Server, task: task_pb2.Task, bucket: str, objects: dict[str, bytes], there: dict[str, bytes]
+) -> None:
+    """The task has done all of it, and says so."""
+    failed_num = len(MISSING) if task.task_type == types_pb2.TASK_TYPE_LIST else 0
+    assert task.total_num == len(objects) + failed_num, task
+    assert (task.successful_num, task.skipped_num, task.failed_num) == (
+        len(objects) - len(there),
+        len(there),
+        failed_num,
+    ), task
+    assert task.total_size == sum(map(len, objects.values())), task
+    assert task.real_size == task.total_size - sum(map(len, there.values())), task
+    assert await migrated(server, bucket) == objects
+    assert not await server.open_uploads(bucket)
+    lists = sorted(our_lists(await server.list_all(bucket)))
+    rows = [row["key"] for key in lists for row in await read_list(server, bucket, key)]
+    assert sorted(rows) == sorted([*objects, *MISSING[:failed_num]])
+
+
+@pytest.mark.timeout(240)
+async def test_killed_at_50_random_points_everything_is_right_afterwards(
+    daemon: Daemon, seaweed: S3Server
+) -> None:
+    seed = int(os.environ.get("OMSD_TEST_SEED") or random.SystemRandom().randrange(10**6))
+    print("seed", seed)
+    rng = random.Random(seed)
+    source, into, objects, there = await contents(seaweed, seed)
+    list_source, list_into, listed, list_there = await contents(seaweed, seed + 1)
+    keys = [*listed, *MISSING]
+    rng.shuffle(keys)
+    lists = await seaweed.make_bucket()
+    for number in range(2):
+        text = "".join(f"{quote(key)}\n" for key in keys[number::2]).encode()
+        await seaweed.put(lists, f"hw/{number}.txt", text, ContentType="text/plain")
+    by_list = request(
+        node(seaweed, list_source), node(seaweed, list_into), [], task_type=types_pb2.TASK_TYPE_LIST
+    )
+    by_list.src_node.list_file.obs_bucket, by_list.src_node.list_file.list_file_key = lists, "hw/"
+    wishes = [request(node(seaweed, source), node(seaweed, into)), by_list]
+    for wish in wishes:
+        wish.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=1 * MIB)
+    await daemon.start()
+    async with daemon.client() as client:
+        task_ids = [(await client.create(wish)).id for wish in wishes]
+        for task_id in task_ids:
+            await wait_for(client, task_id, lambda task: task.status == MIGRATING)
+        killed_num = await kill_at_random(daemon, client, task_ids, rng)
+        print("killed", killed_num, "times")
+        assert killed_num >= FEWEST_KILLS
+        for task_id in task_ids:
+            await client.limit(task_id, [])
+        by_prefix, of_list = [await ended(client, task_id) for task_id in task_ids]
+    assert by_prefix.status == SUCCEEDED, by_prefix
+    assert (of_list.status, of_list.error_reason.error_code) == (FAILED, "TRF.0156"), of_list
+    await check(seaweed, by_prefix, into, objects, there)
+    await check(seaweed, of_list, list_into, listed, list_there)
