@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from omsd import __version__
-from omsd.api.grpc.server import Certificate, GrpcServer
+from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service
 from omsd.clock import SystemClock
 from omsd.config import MIB, Settings
 from omsd.domain.errors import OmsdError
@@ -20,6 +20,8 @@ from omsd.domain.model import ShardId, TaskId
 from omsd.executors.local import LocalExecutor
 from omsd.executors.settings import WorkerEndpoint, WorkerSettings, encode_settings
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
+from omsd.service.buckets import BucketService
+from omsd.service.catalog import CatalogService, ConfiguredEndpoint
 from omsd.service.channel import EventChannel
 from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
@@ -43,6 +45,8 @@ _WORKERS_START_DEADLINE_S = 60.0
 _CALLS_GRACE_S = 2.0
 # Both ends of a new task are asked within this, well below what callers wait for an answer.
 _PROBE_DEADLINE_S = 45.0
+# A person waits for the answer: less than the 30 s that omsctl waits.
+_QUESTION_DEADLINE_S = 22.0
 
 
 def run(settings: Settings) -> int:
@@ -133,8 +137,13 @@ class _Daemon:
         self._sweeper = Sweeper(store, self._executor, clock, self._ledger, self._channel)
         ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
         self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
+        buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
         self._server = GrpcServer(
-            self._service, listen=settings.server.grpc_listen, certificate=_certificate(settings)
+            self._service,
+            bucket_service(buckets),
+            catalog_service(_catalog(settings, store, clock)),
+            listen=settings.server.grpc_listen,
+            certificate=_certificate(settings),
         )
 
     async def serve(self, signals: _Signals, notifier: Notifier) -> None:
@@ -216,6 +225,17 @@ def _policy(settings: Settings) -> ValidationPolicy:
     return ValidationPolicy(
         served_regions=frozenset(settings.server.regions),
         known_endpoints=frozenset((entry.cloud_type, entry.region) for entry in settings.endpoint),
+    )
+
+
+def _catalog(settings: Settings, store: SqliteTaskStore, clock: SystemClock) -> CatalogService:
+    return CatalogService(
+        store,
+        clock,
+        endpoints=tuple(
+            ConfiguredEndpoint(entry.cloud_type, entry.region, entry.url) for entry in settings.endpoint
+        ),
+        max_parallel_tasks=settings.server.max_parallel_tasks,
     )
 
 

@@ -17,6 +17,7 @@ from omsd.drivers.registry import EndpointOverride, StoreFactory
 from omsd.drivers.s3.profiles import Addressing, ListVersion
 from omsd.engine.settings import EngineSettings
 from omsd.executors.protocol import Configure, worker_channel
+from omsd.executors.questions import CloudDoors, Questions
 from omsd.executors.settings import WorkerSettings, decode_settings
 from omsd.executors.worker import Worker
 from omsd.telemetry.logging import LogFormat, setup_logging
@@ -76,7 +77,9 @@ async def serve(descriptor: int) -> None:
     setup_logging(settings.log_level, cast(LogFormat, settings.log_format))
     factory = make_factory(settings)
     try:
-        await Worker(channel, make_engine_settings(settings), factory.open).run(_abandon)
+        questions = Questions(CloudDoors(factory.open, factory.open_account, factory.web))
+        worker = Worker(channel, make_engine_settings(settings), factory.open, questions.answer)
+        await worker.run(_abandon)
     finally:
         await factory.close()
 

@@ -74,11 +74,7 @@ class TaskClient:
         self._address = server
         self._project_id = project_id
         self._timeout_s = timeout_s
-        if server.ca_file is None:
-            self._channel = aio.insecure_channel(server.target, options=_OPTIONS)
-        else:
-            credentials = grpc.ssl_channel_credentials(server.ca_file.read_bytes())
-            self._channel = aio.secure_channel(server.target, credentials, options=_OPTIONS)
+        self._channel = open_channel(server)
         self._stub: MigrationTaskServiceAsyncStub = service_pb2_grpc.MigrationTaskServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -169,10 +165,23 @@ class TaskClient:
             raise CallError(grpc.StatusCode.DEADLINE_EXCEEDED, _late(self._address.target)) from error
 
     async def _call(self, call: Awaitable[Answer]) -> Answer:
-        try:
-            return await call
-        except aio.AioRpcError as error:
-            raise _call_error(error, self._address.target) from error
+        return await translated(call, self._address.target)
+
+
+def open_channel(server: ServerAddress) -> aio.Channel:
+    """A channel that connects when it is used first."""
+    if server.ca_file is None:
+        return aio.insecure_channel(server.target, options=_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(server.ca_file.read_bytes())
+    return aio.secure_channel(server.target, credentials, options=_OPTIONS)
+
+
+async def translated(call: Awaitable[Answer], target: str) -> Answer:
+    """The call's answer. Raises CallError."""
+    try:
+        return await call
+    except aio.AioRpcError as error:
+        raise _call_error(error, target) from error
 
 
 async def _next(stream: _Watch) -> task_pb2.WatchTaskResponse | None:

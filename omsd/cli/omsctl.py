@@ -7,7 +7,7 @@ import os
 import typer
 
 from omsd import __version__
-from omsd.cli import task
+from omsd.cli import bucket, catalog, task
 
 HELP = """Order and watch migrations of an omsd server.
 
@@ -17,7 +17,7 @@ Exit codes:
   1    the task that was watched failed
   2    wrong usage of the command line
   3    the server cannot be reached
-  4    the server refused: bad request, wrong state, quota
+  4    the server refused: bad request, wrong state, quota; or a CDN does not give all objects as they are
   5    there is no such task
   130  interrupted with Ctrl-C (a task that was watched goes on)
 """
@@ -30,6 +30,10 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(task.app, name="task")
+app.add_typer(bucket.app, name="bucket")
+app.command("clouds")(catalog.clouds)
+app.command("regions")(catalog.regions)
+app.command("quotas")(catalog.quotas)
 
 
 @app.command()

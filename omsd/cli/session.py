@@ -19,6 +19,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from omsd.cli.bucket_client import BucketClient
     from omsd.cli.client import CallError, TaskClient
 
 Result = TypeVar("Result")
@@ -63,6 +64,17 @@ class Session:
         try:
             address = ServerAddress(self.server, self.ca_file)
             return TaskClient(address, self.project, timeout_s=self.timeout_s)
+        except OSError as error:
+            raise UsageError(f"--ca-file {self.ca_file}: {error.strerror}") from error
+
+    def bucket_client(self) -> BucketClient:
+        """A client of questions about buckets and of the catalogue for `async with`."""
+        from omsd.cli.bucket_client import BucketClient  # noqa: PLC0415
+        from omsd.cli.client import ServerAddress  # noqa: PLC0415
+
+        try:
+            address = ServerAddress(self.server, self.ca_file)
+            return BucketClient(address, self.project, timeout_s=self.timeout_s)
         except OSError as error:
             raise UsageError(f"--ca-file {self.ca_file}: {error.strerror}") from error
 

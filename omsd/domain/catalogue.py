@@ -42,6 +42,25 @@ _EXCEPTIONS: Mapping[tuple[CloudType, str], str] = MappingProxyType(
     }
 )
 
+# Where an account's buckets are asked for when the caller names no region: one that tells all of them.
+_HOME_REGIONS: Mapping[CloudType, str] = MappingProxyType(
+    {
+        CloudType.ALIYUN: "cn-hangzhou",
+        CloudType.AWS: "us-east-1",
+        CloudType.TENCENT: "ap-guangzhou",
+        CloudType.HUAWEI: "cn-north-4",
+        CloudType.QINGCLOUD: "pek3a",
+        CloudType.KINGSOFT: "cn-beijing",
+        CloudType.BAIDU: "bj",
+        CloudType.GOOGLE: "US",
+        CloudType.QINIU: "cn-east-1",
+        CloudType.UCLOUD: "cn-bj",
+    }
+)
+_ACCOUNT_HOSTS: Mapping[CloudType, str] = MappingProxyType(
+    {CloudType.TENCENT: "https://service.cos.myqcloud.com"}
+)
+
 # HEC is Huawei Cloud as a destination; ULOUD is a misprint in the API reference that callers copied.
 _OTHER_NAMES = {"hec": CloudType.HUAWEI, "uloud": CloudType.UCLOUD}
 _NAMES = {cloud.value.lower(): cloud for cloud in CloudType} | _OTHER_NAMES
@@ -80,3 +99,13 @@ def endpoint_url(cloud: CloudType, region: str) -> str | None:
     if region_id not in REGIONS[cloud] or cloud not in _TEMPLATES:
         return None
     return _EXCEPTIONS.get((cloud, region_id)) or _TEMPLATES[cloud].format(region=region_id)
+
+
+def home_region(cloud: CloudType) -> str:
+    """The region whose service is asked about an account when no region is known; "" if the cloud has no driver."""
+    return _HOME_REGIONS.get(cloud, "")
+
+
+def account_url(cloud: CloudType) -> str | None:
+    """The URL that is asked for an account's buckets, if that is not the service of a region."""
+    return _ACCOUNT_HOSTS.get(cloud)

@@ -8,13 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from omsd.domain.catalogue import canonical_region, endpoint_url
+from omsd.domain.catalogue import account_url, canonical_region, endpoint_url
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.model import CloudType, Credentials, Location
+from omsd.drivers.http.web import HttpWeb
+from omsd.drivers.s3.account import S3Account
 from omsd.drivers.s3.bucket import Bucket, Place
 from omsd.drivers.s3.profiles import Addressing, ListVersion, Profile, profile_at, profile_of
 from omsd.drivers.s3.store import S3Store
+from omsd.ports.account import Account
 from omsd.ports.objectstore import ObjectStore
+from omsd.ports.web import Web
 from omsd.wire import Deadlines, Pool
 
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
@@ -58,14 +62,35 @@ class StoreFactory:
 
     def open(self, location: Location, credentials: Credentials) -> ObjectStore:
         """The bucket's store; nothing is sent yet. Raises StoreError UNSUPPORTED or INVALID."""
+        return S3Store(self._named_bucket(location, credentials))
+
+    def open_account(self, location: Location, credentials: Credentials) -> Account:
+        """The account at the location's service; its bucket plays no part. Raises StoreError UNSUPPORTED or INVALID."""
+        host = location
+        if not location.endpoint_url and (url := account_url(location.cloud_type)):
+            host = replace(location, endpoint_url=url)
+        return S3Account(
+            self._bucket(replace(host, bucket=""), credentials),
+            lambda name: self._named_bucket(replace(location, bucket=name), credentials),
+            location.cloud_type,
+        )
+
+    def web(self) -> Web:
+        """Documents on the web, over the same connections and under the same address policy."""
+        return HttpWeb(self._pool)
+
+    def _named_bucket(self, location: Location, credentials: Credentials) -> Bucket:
+        if not _BUCKET_NAME.fullmatch(location.bucket):
+            # It becomes part of a host or path: anything else could lead to another place.
+            raise StoreError(StoreErrorKind.INVALID, f"{location.bucket!r} is no bucket name")
+        return self._bucket(location, credentials)
+
+    def _bucket(self, location: Location, credentials: Credentials) -> Bucket:
         cloud = location.cloud_type
         if profile_of(cloud) is None:
             raise StoreError(
                 StoreErrorKind.UNSUPPORTED, f"{cloud} cannot be a source or destination of this version yet"
             )
-        if not _BUCKET_NAME.fullmatch(location.bucket):
-            # It becomes part of a host or path: anything else could lead to another place.
-            raise StoreError(StoreErrorKind.INVALID, f"{location.bucket!r} is no bucket name")
         region = canonical_region(cloud, location.region)
         override = self._overrides.get((cloud, location.region)) or self._overrides.get((cloud, region))
         if location.endpoint_url:
@@ -77,7 +102,7 @@ class StoreFactory:
                 StoreErrorKind.UNSUPPORTED,
                 f"{profile.name} has no requester-pays buckets in its S3 dialect; leave enable_requester_pays out",
             )
-        bucket = Bucket(
+        return Bucket(
             _bucket_name(location),
             Place(url, profile.signing_region(region)),
             credentials,
@@ -86,7 +111,6 @@ class StoreFactory:
             url_of_region=lambda other: endpoint_url(cloud, other),
             requester_pays=location.requester_pays,
         )
-        return S3Store(bucket)
 
     async def close(self) -> None:
         """No connection is left."""
@@ -122,6 +146,7 @@ def _bucket_name(location: Location) -> str:
     if (
         location.cloud_type is not CloudType.TENCENT
         or not location.app_id
+        or not location.bucket
         or location.bucket.endswith(suffix)
     ):
         return location.bucket

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import structlog
 
@@ -15,8 +16,10 @@ from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.events import ShardEvent, WorkerLost
 from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
+from omsd.domain.questions import Question
 from omsd.executors import protocol
 from omsd.executors.grants import GrantBook
+from omsd.executors.questions import answer_of, ask_message
 from omsd.ports.clock import Clock
 from omsd.ports.eventsink import EventSink
 from omsd.ports.executor import ProbeResult, Sweep, SweepResult
@@ -29,6 +32,12 @@ _RESTART_PAUSE_S = 1.0
 _EXIT_DEADLINE_S = 5.0
 # After a cut, what is in flight is dropped and reported within moments.
 _CUT_DEADLINE_S = 10.0
+# Questions of one worker at once: each holds a connection or two.
+_MOST_ASKS = 32
+# A worker keeps the deadline of a question itself; only one that hangs is given up here.
+_ASK_GRACE_S = 5.0
+
+Reply = TypeVar("Reply")
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +51,7 @@ class _Worker:
     opened: dict[TaskId, TaskWork] = field(default_factory=dict)
     probes: dict[int, asyncio.Future[ProbeResult]] = field(default_factory=dict)
     sweeps: dict[int, asyncio.Future[SweepResult]] = field(default_factory=dict)
+    asks: dict[int, asyncio.Future[protocol.Answered]] = field(default_factory=dict)
     ready: bool = False
 
 
@@ -202,14 +212,26 @@ class LocalExecutor:
                     await self._changed.wait_for(lambda: any(worker.ready for worker in self._workers))
                 worker = min(
                     (worker for worker in self._workers if worker.ready),
-                    key=lambda one: len(one.probes) + len(one.sweeps),
+                    key=lambda one: len(one.probes) + len(one.sweeps) + len(one.asks),
                 )
                 self._next_id += 1
                 yield worker, self._next_id
         except (TimeoutError, ConnectionError):
-            raise RequestError(
-                "OMS.2004", "no worker answered in time; try again later", refusal=Refusal.BUSY
-            ) from None
+            raise _busy("no worker answered in time") from None
+
+    async def ask(self, question: Question, answer_type: type[Reply], *, deadline_s: float) -> Reply:
+        """A worker's answer. Raises StoreError if the cloud refused or failed, RequestError BUSY if no worker answers in time."""
+        async with self._asking(deadline_s + _ASK_GRACE_S) as (worker, number):
+            if len(worker.asks) >= _MOST_ASKS:
+                raise _busy("too many questions about clouds at once")
+            reply: asyncio.Future[protocol.Answered] = asyncio.get_running_loop().create_future()
+            worker.asks[number] = reply
+            try:
+                await worker.channel.send(ask_message(number, question, deadline_s))
+                answered = await reply
+            finally:
+                worker.asks.pop(number, None)
+        return answer_of(answered, answer_type)
 
     def _regrant(self) -> None:
         channels = {worker.worker_id: worker.channel for worker in self._workers}
@@ -258,12 +280,14 @@ class LocalExecutor:
             self._workers.remove(worker)
             self._grants.lose(worker.worker_id)
             self._regrant()
-            for probe in worker.probes.values():
-                if not probe.done():
-                    probe.set_exception(ConnectionError("the worker is gone"))
-            for sweep in worker.sweeps.values():
-                if not sweep.done():
-                    sweep.set_exception(ConnectionError("the worker is gone"))
+            open_replies: list[asyncio.Future[Any]] = [
+                *worker.probes.values(),
+                *worker.sweeps.values(),
+                *worker.asks.values(),
+            ]
+            for waiting in open_replies:
+                if not waiting.done():
+                    waiting.set_exception(ConnectionError("the worker is gone"))
         if worker.leases or not self._stopping.is_set():
             await sink.emit(WorkerLost(worker.worker_id, tuple(worker.leases)))
         await self._notify()
@@ -290,6 +314,10 @@ class LocalExecutor:
                 sweep = worker.sweeps.get(sweep_id)
                 if sweep is not None and not sweep.done():
                     sweep.set_result(SweepResult(uploads, intents, failure_text))
+            case protocol.Answered(ask_id):
+                reply = worker.asks.get(ask_id)
+                if reply is not None and not reply.done():
+                    reply.set_result(message)
             case protocol.Done(event) | protocol.Released(event) | protocol.Failed(event):
                 worker.leases.pop(event.lease_id, None)
                 await sink.emit(event)
@@ -345,6 +373,10 @@ class LocalExecutor:
             yield _Worker(self._next_id, process.pid, channel)
         finally:
             await shielded(_end(process, channel), deadline_s=2 * _EXIT_DEADLINE_S)
+
+
+def _busy(why: str) -> RequestError:
+    return RequestError("OMS.2004", f"{why}; try again later", refusal=Refusal.BUSY)
 
 
 async def _end(process: asyncio.subprocess.Process, channel: protocol.Channel[protocol.FromWorker]) -> None:

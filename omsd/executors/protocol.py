@@ -31,6 +31,7 @@ from omsd.domain.events import (
 )
 from omsd.domain.manifest import NO_LISTS, ListsFound
 from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork, UploadIntent
+from omsd.domain.questions import Fault
 from omsd.ports.executor import Sweep
 
 # The largest message is a batch of some thousand records with keys of 1,024 bytes.
@@ -105,6 +106,15 @@ class SweepUploads(_Message, frozen=True, array_like=True, tag=True):
     sweep: Sweep
 
 
+class Ask(_Message, frozen=True, array_like=True, tag=True):
+    """A question about a cloud, beside any task. kind, body: known to questions.py."""
+
+    ask_id: int
+    kind: str
+    body: bytes
+    deadline_s: float
+
+
 ToWorker = (
     Configure
     | OpenTask
@@ -117,6 +127,7 @@ ToWorker = (
     | Probe
     | IntentNoted
     | SweepUploads
+    | Ask
 )
 
 
@@ -194,6 +205,14 @@ class Swept(_Message, frozen=True, array_like=True, tag=True):
     failure: str
 
 
+class Answered(_Message, frozen=True, array_like=True, tag=True):
+    """fault: why there is no answer in body."""
+
+    ask_id: int
+    body: bytes
+    fault: Fault | None
+
+
 class TaskDemand(msgspec.Struct, frozen=True, array_like=True):
     """moved_bytes: since the last report. waiting_bytes: what would move now if the grant were larger."""
 
@@ -226,6 +245,7 @@ FromWorker = (
     | Listed
     | Probed
     | Swept
+    | Answered
     | Demand
 )
 

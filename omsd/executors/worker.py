@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import structlog
@@ -38,6 +38,7 @@ from omsd.executors.uploadlog import LeaseUploads
 from omsd.ports.objectstore import ObjectStore
 
 OpenStore = Callable[[Location, Credentials], ObjectStore]
+AnswerAsk = Callable[[protocol.Ask], Awaitable[protocol.Answered]]
 Run = ShardRun | ListsRun | PartsRun
 _RUNS: dict[ShardKind, type[Run]] = {ShardKind.REPORT: ListsRun, ShardKind.PARTS: PartsRun}
 
@@ -102,14 +103,22 @@ class _OpenTask:
 
 
 class Worker:
-    """Runs shards until its channel ends. open_store: the store factory handed in by the composition root."""
+    """Runs shards until its channel ends.
+
+    open_store: the store factory handed in by the composition root. answer: answers questions about clouds.
+    """
 
     def __init__(
-        self, channel: protocol.Channel[protocol.ToWorker], settings: EngineSettings, open_store: OpenStore
+        self,
+        channel: protocol.Channel[protocol.ToWorker],
+        settings: EngineSettings,
+        open_store: OpenStore,
+        answer: AnswerAsk,
     ) -> None:
         self._channel = channel
         self._settings = settings
         self._open_store = open_store
+        self._answer = answer
         self._budget = BufferBudget(settings.buffer_budget_bytes)
         self._pacers: dict[tuple[str, str, str], Pacer] = {}
         self._tasks: dict[TaskId, _OpenTask] = {}
@@ -149,10 +158,19 @@ class Worker:
                     uploads.noted(key)
             case protocol.DrainShard() | protocol.CutShard() | protocol.SplitShard():
                 self._tell(message)
+            case protocol.Probe() | protocol.SweepUploads() | protocol.Ask():
+                self._reply_to(message, group)
+
+    def _reply_to(
+        self, message: protocol.Probe | protocol.SweepUploads | protocol.Ask, group: asyncio.TaskGroup
+    ) -> None:
+        match message:
             case protocol.Probe(probe_id, _):
                 group.create_task(self._probe(message), name=f"probe {probe_id}")
             case protocol.SweepUploads(sweep_id, _):
                 group.create_task(self._sweep(message), name=f"sweep {sweep_id}")
+            case protocol.Ask(ask_id):
+                group.create_task(self._answer_ask(message), name=f"question {ask_id}")
 
     def _tell(self, message: protocol.DrainShard | protocol.CutShard | protocol.SplitShard) -> None:
         run = self._runs.get(message.lease_id)
@@ -268,6 +286,15 @@ class Worker:
 
     async def _emit(self, event: ShardEvent) -> None:
         await self._channel.send(protocol.wrap(event))  # type: ignore[arg-type]
+
+    async def _answer_ask(self, message: protocol.Ask) -> None:
+        try:
+            answered = await self._answer(message)
+        except Exception:
+            # A fault of ours must show, but it must not take the worker's shards down.
+            _log.exception("question_crashed", kind=message.kind)
+            answered = protocol.Answered(message.ask_id, b"", None)
+        await self._channel.send(answered)
 
     async def _probe(self, message: protocol.Probe) -> None:
         spec, credentials = message.work.spec, message.work.credentials

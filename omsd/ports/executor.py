@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Failure, Side
@@ -19,6 +19,7 @@ from omsd.domain.model import (
     TaskWork,
     UploadIntent,
 )
+from omsd.domain.questions import Question
 from omsd.ports.eventsink import EventSink
 
 
@@ -99,3 +100,16 @@ class Executor(Protocol):
 
     async def sweep(self, sweep: Sweep, *, deadline_s: float) -> SweepResult:
         """Abort the uploads in a worker, and those that provably came from the intents. Raises RequestError BUSY as probe() does."""
+
+
+Reply = TypeVar("Reply")
+
+
+class Asker(Protocol):
+    """Somebody who can ask clouds: workers, so that whoever wants to know is not held up by it."""
+
+    async def ask(self, question: Question, answer_type: type[Reply], *, deadline_s: float) -> Reply:
+        """The answer, of the type that goes with the question.
+
+        Raises StoreError if the cloud refused or failed, also TIMEOUT at the deadline; RequestError BUSY if nobody can ask now.
+        """

@@ -318,6 +318,9 @@ class TaskStore(Protocol):
     async def list_tasks(self, query: TaskQuery) -> tuple[tuple[Task, ...], int]:
         """The page, and the number of all matches."""
 
+    async def count_created(self, project_id: str, since_ms: int) -> int:
+        """How many of the project's tasks were created since; deleted ones are not known any more."""
+
     async def tasks_in(self, states: Sequence[TaskState]) -> tuple[Task, ...]:
         """Every task in one of these states, of all projects, oldest first."""
 

@@ -40,11 +40,50 @@ class ValidationPolicy:
     known_endpoints: frozenset[tuple[CloudType, str]] = frozenset()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedPlace:
+    """A bucket, or an account (bucket_field ""), as the call of a question names it; *_field: under these names.
+
+    default_cloud None: the cloud must be named.
+    """
+
+    cloud_type: str | None
+    default_cloud: CloudType | None
+    region: str | None
+    region_field: str
+    region_needed: bool
+    bucket: str | None
+    bucket_field: str
+    app_id: str | None
+    endpoint: str | None
+
+
+def check_place(findings: Findings, place: AskedPlace, policy: ValidationPolicy) -> Location:
+    """Where the question is asked; what is wrong with it is among the findings, and then the location is of no use."""
+    if place.default_cloud is None:
+        findings.require("cloud_type", place.cloud_type)
+    cloud = _cloud(findings, "cloud_type", place.cloud_type, place.default_cloud or CloudType.ALIYUN)
+    url = _endpoint(findings, "endpoint", place.endpoint)
+    if place.region_needed:
+        findings.require(place.region_field, place.region)
+    if place.bucket_field:
+        findings.require(place.bucket_field, place.bucket)
+    if place.bucket:
+        _check_bucket(findings, place.bucket_field, place.bucket, cloud, own_endpoint=bool(place.endpoint))
+    if cloud is CloudType.TENCENT and not place.app_id:
+        findings.add("OMS.1004", "app_id", "is mandatory for Tencent: the APPID of the account")
+    region = canonical_region(cloud, place.region or "")
+    location = Location(cloud, region, place.bucket or "", url, place.app_id or "")
+    if place.region and not is_known(location, policy):
+        findings.add("OMS.0079", place.region_field, _unknown_region(location))
+    return location
+
+
 def check_source(findings: Findings, node: SrcNode, policy: ValidationPolicy) -> Location:
     """The source bucket; what is wrong with it is among the findings, and then the location is of no use."""
     cloud = _cloud(findings, "src_node.cloud_type", node.cloud_type, CloudType.ALIYUN)
     location = _location(findings, "src_node", node, cloud, node.app_id or "")
-    if node.region and not _is_known(location, policy):
+    if node.region and not is_known(location, policy):
         findings.add("OMS.0079", "src_node.region", _unknown_region(location))
     if cloud is CloudType.TENCENT and not node.app_id:
         findings.add("OMS.0057", "src_node.app_id", "is mandatory for Tencent: the APPID of the account")
@@ -60,7 +99,7 @@ def check_destination(findings: Findings, node: DstNode, policy: ValidationPolic
         if served and location.region not in served and node.region not in served:
             right = "must be one this server migrates into: " + ", ".join(sorted(served))
             findings.add("OMS.0080", "dst_node.region", right)
-        elif not _is_known(location, policy):
+        elif not is_known(location, policy):
             findings.add("OMS.0080", "dst_node.region", _unknown_region(location))
     if cloud is CloudType.TENCENT and node.bucket and not re.search(r"-[0-9]+$", node.bucket):
         findings.add("OMS.0058", "dst_node.bucket", "must end in the APPID for Tencent: <name>-<appid>")
@@ -122,16 +161,21 @@ def _location(
 ) -> Location:
     for name, value in (("bucket", node.bucket), ("region", node.region), ("ak", node.ak), ("sk", node.sk)):
         findings.require(f"{at}.{name}", value)
-    url = ""
-    if node.endpoint:
-        url = parse_endpoint(node.endpoint) or ""
-        if not url:
-            right = "must be http://host[:port] or https://host[:port] without user, path or query"
-            findings.add("OMS.1003", f"{at}.endpoint", right)
+    url = _endpoint(findings, f"{at}.endpoint", node.endpoint)
     if node.bucket:
         _check_bucket(findings, f"{at}.bucket", node.bucket, cloud, own_endpoint=bool(node.endpoint))
     region = canonical_region(cloud, node.region or "")
     return Location(cloud, region, node.bucket or "", url, app_id)
+
+
+def _endpoint(findings: Findings, field: str, text: str | None) -> str:
+    if not text:
+        return ""
+    url = parse_endpoint(text) or ""
+    if not url:
+        right = "must be http://host[:port] or https://host[:port] without user, path or query"
+        findings.add("OMS.1003", field, right)
+    return url
 
 
 def _check_bucket(
@@ -152,7 +196,8 @@ def _check_bucket(
         findings.add("OMS.1003", field, "must be a bucket name, without slashes, spaces, ? and #")
 
 
-def _is_known(location: Location, policy: ValidationPolicy) -> bool:
+def is_known(location: Location, policy: ValidationPolicy) -> bool:
+    """Is it known where the region's service is? True for clouds that are refused for another reason."""
     return (
         bool(location.endpoint_url)
         or not is_supported_protocol(location.cloud_type)

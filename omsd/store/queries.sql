@@ -130,6 +130,9 @@ ORDER BY task_id DESC LIMIT :limit OFFSET :offset;
 SELECT count(*) FROM tasks
 WHERE project_id = :project_id AND (:state = 0 OR state = :state) AND instr(name, :name_part) > 0;
 
+-- name: count_created
+SELECT count(*) FROM tasks WHERE project_id = :project_id AND created_ms >= :since_ms;
+
 -- name: tasks_in_state
 SELECT * FROM tasks WHERE state = :state ORDER BY task_id;
 

@@ -127,6 +127,12 @@ class SqliteTaskStore:
         count = await self._read("count_tasks", wanted)
         return tuple(map(task_from_row, rows)), count[0][0]
 
+    async def count_created(self, project_id: str, since_ms: int) -> int:
+        """How many of the project's tasks were created since; deleted ones are not known any more."""
+        rows = await self._read("count_created", {"project_id": project_id, "since_ms": since_ms})
+        count: int = rows[0][0]
+        return count
+
     async def tasks_in(self, states: Sequence[TaskState]) -> tuple[Task, ...]:
         """Every task in one of these states, of all projects, oldest first."""
         rows = [row for state in states for row in await self._read("tasks_in_state", {"state": int(state)})]

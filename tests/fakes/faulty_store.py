@@ -19,6 +19,7 @@ class FaultyStore:
         self.get_task = store.get_task
         self.find_request = store.find_request
         self.list_tasks = store.list_tasks
+        self.count_created = store.count_created
         self.tasks_in = store.tasks_in
         self.credentials = store.credentials
         self.open_shards = store.open_shards

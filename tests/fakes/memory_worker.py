@@ -11,14 +11,26 @@ import os
 import socket
 import sys
 
+from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.model import Credentials, Location
 from omsd.drivers.memory import MemoryStore
 from omsd.engine.settings import EngineSettings
 from omsd.executors.protocol import Configure, worker_channel
+from omsd.executors.questions import CloudDoors, Questions
 from omsd.executors.worker import Worker
+from omsd.ports.account import Account
 from omsd.ports.objectstore import PutOptions
+from omsd.ports.web import Web
 
 HUGE_BYTES = 12 * 1024 * 1024
+
+
+def no_account(location: Location, credentials: Credentials) -> Account:
+    raise StoreError(StoreErrorKind.UNSUPPORTED, "stores in memory have no accounts")
+
+
+def no_web() -> Web:
+    raise StoreError(StoreErrorKind.UNSUPPORTED, "stores in memory have no web")
 
 
 async def main() -> None:
@@ -54,7 +66,8 @@ async def main() -> None:
         text = "\n".join(listed).encode()
         await lists.put(name, text, len(text), PutOptions(content_type=content_type))
     engine = EngineSettings(batch_objects=50, report_interval_s=0.02, large_bytes=HUGE_BYTES // 2)
-    await Worker(channel, engine, open_store).run(lambda: os._exit(0))
+    questions = Questions(CloudDoors(open_store, no_account, no_web))
+    await Worker(channel, engine, open_store, questions.answer).run(lambda: os._exit(0))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The gRPC server: the task service, health and reflection behind one address."""
+"""The gRPC server: our services, health and reflection behind one address."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
@@ -10,13 +11,22 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from omsd.api.grpc.buckets import BucketCalls, BucketServicer
+from omsd.api.grpc.catalog import CatalogCalls, CatalogServicer
 from omsd.api.grpc.interceptor import CallInterceptor
 from omsd.api.grpc.tasks import TaskCalls, TaskServicer
 from omsd.domain.errors import OmsdError
 from omsd.pb.v1 import service_pb2, service_pb2_grpc
 
 MIB = 1024 * 1024
-TASK_SERVICE = service_pb2.DESCRIPTOR.services_by_name["MigrationTaskService"].full_name
+
+
+def _full_name(service: str) -> str:
+    name: str = service_pb2.DESCRIPTOR.services_by_name[service].full_name
+    return name
+
+
+TASK_SERVICE = _full_name("MigrationTaskService")
 
 # The largest request is a task with 500 keys of 1,024 characters; the largest answer a page of 100 such tasks.
 REQUEST_MAX_BYTES = 12 * MIB
@@ -48,11 +58,44 @@ class Certificate:
     key: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class GrpcService:
+    """A service beside that of tasks. add: registers its servicer with a server."""
+
+    full_name: str
+    add: Callable[[aio.Server], None]
+
+
+def bucket_service(buckets: BucketCalls) -> GrpcService:
+    """BucketService."""
+    servicer = BucketServicer(buckets)
+    return GrpcService(
+        _full_name("BucketService"),
+        lambda server: service_pb2_grpc.add_BucketServiceServicer_to_server(servicer, server),
+    )
+
+
+def catalog_service(catalog: CatalogCalls) -> GrpcService:
+    """CatalogService."""
+    servicer = CatalogServicer(catalog)
+    return GrpcService(
+        _full_name("CatalogService"),
+        lambda server: service_pb2_grpc.add_CatalogServiceServicer_to_server(servicer, server),
+    )
+
+
 class GrpcServer:
     """Answers from start() on; drain() lets it be taken out of service, stop() ends it."""
 
-    def __init__(self, tasks: TaskCalls, *, listen: str, certificate: Certificate | None = None) -> None:
+    def __init__(
+        self,
+        tasks: TaskCalls,
+        *others: GrpcService,
+        listen: str,
+        certificate: Certificate | None = None,
+    ) -> None:
         self._listen = listen
+        self._others = others
         self._certificate = certificate
         self._servicer = TaskServicer(tasks)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
@@ -69,8 +112,10 @@ class GrpcServer:
             maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
         )
         service_pb2_grpc.add_MigrationTaskServiceServicer_to_server(self._servicer, server)
+        for other in self._others:
+            other.add(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (TASK_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*self._names(), health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         port = self._bind(server)
         await server.start()
@@ -92,8 +137,11 @@ class GrpcServer:
             await self._server.stop(grace_s)
 
     async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for name in (health.OVERALL_HEALTH, TASK_SERVICE):
+        for name in (health.OVERALL_HEALTH, *self._names()):
             await self._health.set(name, status)
+
+    def _names(self) -> tuple[str, ...]:
+        return (TASK_SERVICE, *(other.full_name for other in self._others))
 
     def _bind(self, server: aio.Server) -> int:
         # A Unix socket is open to its owner and group only: whoever can connect can do everything.

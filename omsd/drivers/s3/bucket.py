@@ -69,7 +69,10 @@ class Call:
 
 
 class Bucket:
-    """Sends calls and raises what the service refuses. Learns the server's clock and the bucket's true region once."""
+    """Sends calls and raises what the service refuses. Learns the server's clock and the bucket's true region once.
+
+    name "": the account itself, for calls about its buckets.
+    """
 
     def __init__(
         self,
@@ -141,9 +144,9 @@ class Bucket:
         self._path = "/"
         # A dot in the name breaks the wildcard of the vendor's certificate.
         dotted = "." in self.name and parts.scheme == "https"
-        if self.profile.addressing is Addressing.VIRTUAL and not dotted:
+        if self.profile.addressing is Addressing.VIRTUAL and self.name and not dotted:
             host = f"{self.name}.{host}"
-        else:
+        elif self.name:
             self._path = f"/{self.name}/"
         default = _DEFAULT_PORTS[parts.scheme]
         self.origin = Origin(parts.scheme, host, parts.port or default)

@@ -190,6 +190,42 @@ def _begun_s(text: str) -> float:
     return iso_to_unix_s(text.strip()) if text.strip() else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class BucketList:
+    """A page of the account's buckets: names with their regions ("" if not told), and where the next page begins."""
+
+    buckets: Sequence[tuple[str, str]]
+    next_marker: str
+    next_token: str
+
+
+def parse_buckets(body: bytes) -> BucketList:
+    """A page of ListBuckets. Raises MALFORMED unless it can be read whole."""
+    root = _tree(_text_of(body))
+    if _local(root) != "ListAllMyBucketsResult":
+        raise malformed(f"<{_local(root)}> instead of a list of buckets")
+    fields = {_local(child): (child.text or "").strip() for child in root}
+    buckets = []
+    for bucket in (bucket for child in root if _local(child) == "Buckets" for bucket in child):
+        told = {_local(entry): (entry.text or "").strip() for entry in bucket}
+        if not told.get("Name"):
+            raise malformed("a bucket without a name")
+        buckets.append((told["Name"], told.get("Location") or told.get("BucketRegion", "")))
+    more = fields.get("IsTruncated", "").lower() == "true"
+    return BucketList(
+        buckets, fields.get("NextMarker", "") if more else "", fields.get("ContinuationToken", "")
+    )
+
+
+def parse_location(body: bytes) -> str:
+    """The region in an answer to GetBucketLocation, "" if it names none. Raises MALFORMED."""
+    root = _tree(_text_of(body))
+    found = [entry for entry in root.iter() if _local(entry) in ("LocationConstraint", "Location")]
+    if not found:
+        raise malformed(f"<{_local(root)}> instead of a location")
+    return next((entry.text.strip() for entry in found if entry.text and entry.text.strip()), "")
+
+
 def complete_body(parts: Iterable[PartReceipt]) -> bytes:
     """The body of CompleteMultipartUpload. ETags are sent in quotes, as they came."""
     entries = "".join(

@@ -22,16 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from omsd.pb.v1 import bucket_pb2 as omsd_dot_v1_dot_bucket__pb2
+from omsd.pb.v1 import catalog_pb2 as omsd_dot_v1_dot_catalog__pb2
 from omsd.pb.v1 import task_pb2 as omsd_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15omsd/v1/service.proto\x12\x07omsd.v1\x1a\x12omsd/v1/task.proto2\xa7\x05\n\x14MigrationTaskService\x12\x45\n\nCreateTask\x12\x1a.omsd.v1.CreateTaskRequest\x1a\x1b.omsd.v1.CreateTaskResponse\x12\x31\n\x07GetTask\x12\x17.omsd.v1.GetTaskRequest\x1a\r.omsd.v1.Task\x12\x42\n\tListTasks\x12\x19.omsd.v1.ListTasksRequest\x1a\x1a.omsd.v1.ListTasksResponse\x12\x42\n\tStartTask\x12\x19.omsd.v1.StartTaskRequest\x1a\x1a.omsd.v1.StartTaskResponse\x12?\n\x08StopTask\x12\x18.omsd.v1.StopTaskRequest\x1a\x19.omsd.v1.StopTaskResponse\x12\x45\n\nDeleteTask\x12\x1a.omsd.v1.DeleteTaskRequest\x1a\x1b.omsd.v1.DeleteTaskResponse\x12\x66\n\x15UpdateBandwidthPolicy\x12%.omsd.v1.UpdateBandwidthPolicyRequest\x1a&.omsd.v1.UpdateBandwidthPolicyResponse\x12W\n\x10\x42\x61tchUpdateTasks\x12 .omsd.v1.BatchUpdateTasksRequest\x1a!.omsd.v1.BatchUpdateTasksResponse\x12\x44\n\tWatchTask\x12\x19.omsd.v1.WatchTaskRequest\x1a\x1a.omsd.v1.WatchTaskResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15omsd/v1/service.proto\x12\x07omsd.v1\x1a\x14omsd/v1/bucket.proto\x1a\x15omsd/v1/catalog.proto\x1a\x12omsd/v1/task.proto2\xa7\x05\n\x14MigrationTaskService\x12\x45\n\nCreateTask\x12\x1a.omsd.v1.CreateTaskRequest\x1a\x1b.omsd.v1.CreateTaskResponse\x12\x31\n\x07GetTask\x12\x17.omsd.v1.GetTaskRequest\x1a\r.omsd.v1.Task\x12\x42\n\tListTasks\x12\x19.omsd.v1.ListTasksRequest\x1a\x1a.omsd.v1.ListTasksResponse\x12\x42\n\tStartTask\x12\x19.omsd.v1.StartTaskRequest\x1a\x1a.omsd.v1.StartTaskResponse\x12?\n\x08StopTask\x12\x18.omsd.v1.StopTaskRequest\x1a\x19.omsd.v1.StopTaskResponse\x12\x45\n\nDeleteTask\x12\x1a.omsd.v1.DeleteTaskRequest\x1a\x1b.omsd.v1.DeleteTaskResponse\x12\x66\n\x15UpdateBandwidthPolicy\x12%.omsd.v1.UpdateBandwidthPolicyRequest\x1a&.omsd.v1.UpdateBandwidthPolicyResponse\x12W\n\x10\x42\x61tchUpdateTasks\x12 .omsd.v1.BatchUpdateTasksRequest\x1a!.omsd.v1.BatchUpdateTasksResponse\x12\x44\n\tWatchTask\x12\x19.omsd.v1.WatchTaskRequest\x1a\x1a.omsd.v1.WatchTaskResponse0\x01\x32\x9c\x03\n\rBucketService\x12H\n\x0bListBuckets\x12\x1b.omsd.v1.ListBucketsRequest\x1a\x1c.omsd.v1.ListBucketsResponse\x12Z\n\x11ListBucketObjects\x12!.omsd.v1.ListBucketObjectsRequest\x1a\".omsd.v1.ListBucketObjectsResponse\x12T\n\x0fGetBucketRegion\x12\x1f.omsd.v1.GetBucketRegionRequest\x1a .omsd.v1.GetBucketRegionResponse\x12H\n\x0b\x43heckPrefix\x12\x1b.omsd.v1.CheckPrefixRequest\x1a\x1c.omsd.v1.CheckPrefixResponse\x12\x45\n\nGetCdnInfo\x12\x1a.omsd.v1.GetCdnInfoRequest\x1a\x1b.omsd.v1.GetCdnInfoResponse2\x8f\x03\n\x0e\x43\x61talogService\x12T\n\x0fListApiVersions\x12\x1f.omsd.v1.ListApiVersionsRequest\x1a .omsd.v1.ListApiVersionsResponse\x12\x43\n\rGetApiVersion\x12\x1d.omsd.v1.GetApiVersionRequest\x1a\x13.omsd.v1.ApiVersion\x12Q\n\x0eListCloudTypes\x12\x1e.omsd.v1.ListCloudTypesRequest\x1a\x1f.omsd.v1.ListCloudTypesResponse\x12H\n\x0bListRegions\x12\x1b.omsd.v1.ListRegionsRequest\x1a\x1c.omsd.v1.ListRegionsResponse\x12\x45\n\nListQuotas\x12\x1a.omsd.v1.ListQuotasRequest\x1a\x1b.omsd.v1.ListQuotasResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'omsd.pb.v1.service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MIGRATIONTASKSERVICE']._serialized_start=55
-  _globals['_MIGRATIONTASKSERVICE']._serialized_end=734
+  _globals['_MIGRATIONTASKSERVICE']._serialized_start=100
+  _globals['_MIGRATIONTASKSERVICE']._serialized_end=779
+  _globals['_BUCKETSERVICE']._serialized_start=782
+  _globals['_BUCKETSERVICE']._serialized_end=1194
+  _globals['_CATALOGSERVICE']._serialized_start=1197
+  _globals['_CATALOGSERVICE']._serialized_end=1596
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,8 @@
 import grpc
 import warnings
 
+from omsd.pb.v1 import bucket_pb2 as omsd_dot_v1_dot_bucket__pb2
+from omsd.pb.v1 import catalog_pb2 as omsd_dot_v1_dot_catalog__pb2
 from omsd.pb.v1 import task_pb2 as omsd_dot_v1_dot_task__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -441,6 +443,511 @@ class MigrationTaskService:
             '/omsd.v1.MigrationTaskService/WatchTask',
             omsd_dot_v1_dot_task__pb2.WatchTaskRequest.SerializeToString,
             omsd_dot_v1_dot_task__pb2.WatchTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class BucketServiceStub:
+    """Looks into buckets before a task is made. A worker asks the cloud; nothing is stored. OMS.2004 if no worker is free to ask.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListBuckets = channel.unary_unary(
+                '/omsd.v1.BucketService/ListBuckets',
+                request_serializer=omsd_dot_v1_dot_bucket__pb2.ListBucketsRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_bucket__pb2.ListBucketsResponse.FromString,
+                _registered_method=True)
+        self.ListBucketObjects = channel.unary_unary(
+                '/omsd.v1.BucketService/ListBucketObjects',
+                request_serializer=omsd_dot_v1_dot_bucket__pb2.ListBucketObjectsRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_bucket__pb2.ListBucketObjectsResponse.FromString,
+                _registered_method=True)
+        self.GetBucketRegion = channel.unary_unary(
+                '/omsd.v1.BucketService/GetBucketRegion',
+                request_serializer=omsd_dot_v1_dot_bucket__pb2.GetBucketRegionRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_bucket__pb2.GetBucketRegionResponse.FromString,
+                _registered_method=True)
+        self.CheckPrefix = channel.unary_unary(
+                '/omsd.v1.BucketService/CheckPrefix',
+                request_serializer=omsd_dot_v1_dot_bucket__pb2.CheckPrefixRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_bucket__pb2.CheckPrefixResponse.FromString,
+                _registered_method=True)
+        self.GetCdnInfo = channel.unary_unary(
+                '/omsd.v1.BucketService/GetCdnInfo',
+                request_serializer=omsd_dot_v1_dot_bucket__pb2.GetCdnInfoRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_bucket__pb2.GetCdnInfoResponse.FromString,
+                _registered_method=True)
+
+
+class BucketServiceServicer:
+    """Looks into buckets before a task is made. A worker asks the cloud; nothing is stored. OMS.2004 if no worker is free to ask.
+    """
+
+    def ListBuckets(self, request, context):
+        """The names of the account's buckets. OMS.0153 if they cannot be listed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBucketObjects(self, request, context):
+        """One level of a bucket, page by page. OMS.0153 if it cannot be listed, OMS.0079 if the region is not known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBucketRegion(self, request, context):
+        """The region a bucket is in. OMS.0155 if it cannot be found out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckPrefix(self, request, context):
+        """Does any key begin with a prefix? OMS.1014 if the bucket cannot be read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCdnInfo(self, request, context):
+        """Fetches keys through a CDN and compares them with the bucket's. OMS.1014 if the bucket cannot be read, OMS.0081 if the CDN's
+        domain cannot be reached or must not be, OMS.1032 if its authentication needs a key that is missing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_BucketServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListBuckets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBuckets,
+                    request_deserializer=omsd_dot_v1_dot_bucket__pb2.ListBucketsRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_bucket__pb2.ListBucketsResponse.SerializeToString,
+            ),
+            'ListBucketObjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBucketObjects,
+                    request_deserializer=omsd_dot_v1_dot_bucket__pb2.ListBucketObjectsRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_bucket__pb2.ListBucketObjectsResponse.SerializeToString,
+            ),
+            'GetBucketRegion': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBucketRegion,
+                    request_deserializer=omsd_dot_v1_dot_bucket__pb2.GetBucketRegionRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_bucket__pb2.GetBucketRegionResponse.SerializeToString,
+            ),
+            'CheckPrefix': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckPrefix,
+                    request_deserializer=omsd_dot_v1_dot_bucket__pb2.CheckPrefixRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_bucket__pb2.CheckPrefixResponse.SerializeToString,
+            ),
+            'GetCdnInfo': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCdnInfo,
+                    request_deserializer=omsd_dot_v1_dot_bucket__pb2.GetCdnInfoRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_bucket__pb2.GetCdnInfoResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'omsd.v1.BucketService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('omsd.v1.BucketService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class BucketService:
+    """Looks into buckets before a task is made. A worker asks the cloud; nothing is stored. OMS.2004 if no worker is free to ask.
+    """
+
+    @staticmethod
+    def ListBuckets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.BucketService/ListBuckets',
+            omsd_dot_v1_dot_bucket__pb2.ListBucketsRequest.SerializeToString,
+            omsd_dot_v1_dot_bucket__pb2.ListBucketsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBucketObjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.BucketService/ListBucketObjects',
+            omsd_dot_v1_dot_bucket__pb2.ListBucketObjectsRequest.SerializeToString,
+            omsd_dot_v1_dot_bucket__pb2.ListBucketObjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBucketRegion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.BucketService/GetBucketRegion',
+            omsd_dot_v1_dot_bucket__pb2.GetBucketRegionRequest.SerializeToString,
+            omsd_dot_v1_dot_bucket__pb2.GetBucketRegionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckPrefix(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.BucketService/CheckPrefix',
+            omsd_dot_v1_dot_bucket__pb2.CheckPrefixRequest.SerializeToString,
+            omsd_dot_v1_dot_bucket__pb2.CheckPrefixResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCdnInfo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.BucketService/GetCdnInfo',
+            omsd_dot_v1_dot_bucket__pb2.GetCdnInfoRequest.SerializeToString,
+            omsd_dot_v1_dot_bucket__pb2.GetCdnInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class CatalogServiceStub:
+    """What this server knows and allows. Asks no cloud.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListApiVersions = channel.unary_unary(
+                '/omsd.v1.CatalogService/ListApiVersions',
+                request_serializer=omsd_dot_v1_dot_catalog__pb2.ListApiVersionsRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_catalog__pb2.ListApiVersionsResponse.FromString,
+                _registered_method=True)
+        self.GetApiVersion = channel.unary_unary(
+                '/omsd.v1.CatalogService/GetApiVersion',
+                request_serializer=omsd_dot_v1_dot_catalog__pb2.GetApiVersionRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_catalog__pb2.ApiVersion.FromString,
+                _registered_method=True)
+        self.ListCloudTypes = channel.unary_unary(
+                '/omsd.v1.CatalogService/ListCloudTypes',
+                request_serializer=omsd_dot_v1_dot_catalog__pb2.ListCloudTypesRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_catalog__pb2.ListCloudTypesResponse.FromString,
+                _registered_method=True)
+        self.ListRegions = channel.unary_unary(
+                '/omsd.v1.CatalogService/ListRegions',
+                request_serializer=omsd_dot_v1_dot_catalog__pb2.ListRegionsRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_catalog__pb2.ListRegionsResponse.FromString,
+                _registered_method=True)
+        self.ListQuotas = channel.unary_unary(
+                '/omsd.v1.CatalogService/ListQuotas',
+                request_serializer=omsd_dot_v1_dot_catalog__pb2.ListQuotasRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_catalog__pb2.ListQuotasResponse.FromString,
+                _registered_method=True)
+
+
+class CatalogServiceServicer:
+    """What this server knows and allows. Asks no cloud.
+    """
+
+    def ListApiVersions(self, request, context):
+        """The versions of the OMS API.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetApiVersion(self, request, context):
+        """One version. OMS.1009 if there is no such version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCloudTypes(self, request, context):
+        """The clouds that can be source or destination.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRegions(self, request, context):
+        """The regions of each cloud: those of the built-in catalogue and those configured.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQuotas(self, request, context):
+        """Limits and how much of them is used now, counted in the store.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_CatalogServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListApiVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApiVersions,
+                    request_deserializer=omsd_dot_v1_dot_catalog__pb2.ListApiVersionsRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_catalog__pb2.ListApiVersionsResponse.SerializeToString,
+            ),
+            'GetApiVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetApiVersion,
+                    request_deserializer=omsd_dot_v1_dot_catalog__pb2.GetApiVersionRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_catalog__pb2.ApiVersion.SerializeToString,
+            ),
+            'ListCloudTypes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCloudTypes,
+                    request_deserializer=omsd_dot_v1_dot_catalog__pb2.ListCloudTypesRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_catalog__pb2.ListCloudTypesResponse.SerializeToString,
+            ),
+            'ListRegions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRegions,
+                    request_deserializer=omsd_dot_v1_dot_catalog__pb2.ListRegionsRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_catalog__pb2.ListRegionsResponse.SerializeToString,
+            ),
+            'ListQuotas': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuotas,
+                    request_deserializer=omsd_dot_v1_dot_catalog__pb2.ListQuotasRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_catalog__pb2.ListQuotasResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'omsd.v1.CatalogService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('omsd.v1.CatalogService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class CatalogService:
+    """What this server knows and allows. Asks no cloud.
+    """
+
+    @staticmethod
+    def ListApiVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.CatalogService/ListApiVersions',
+            omsd_dot_v1_dot_catalog__pb2.ListApiVersionsRequest.SerializeToString,
+            omsd_dot_v1_dot_catalog__pb2.ListApiVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetApiVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.CatalogService/GetApiVersion',
+            omsd_dot_v1_dot_catalog__pb2.GetApiVersionRequest.SerializeToString,
+            omsd_dot_v1_dot_catalog__pb2.ApiVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCloudTypes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.CatalogService/ListCloudTypes',
+            omsd_dot_v1_dot_catalog__pb2.ListCloudTypesRequest.SerializeToString,
+            omsd_dot_v1_dot_catalog__pb2.ListCloudTypesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRegions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.CatalogService/ListRegions',
+            omsd_dot_v1_dot_catalog__pb2.ListRegionsRequest.SerializeToString,
+            omsd_dot_v1_dot_catalog__pb2.ListRegionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuotas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.CatalogService/ListQuotas',
+            omsd_dot_v1_dot_catalog__pb2.ListQuotasRequest.SerializeToString,
+            omsd_dot_v1_dot_catalog__pb2.ListQuotasResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,8 @@ BadRequest.
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from omsd.pb.v1 import bucket_pb2 as _bucket_pb2
+from omsd.pb.v1 import catalog_pb2 as _catalog_pb2
 from omsd.pb.v1 import task_pb2 as _task_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -160,3 +162,167 @@ class MigrationTaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
 def add_MigrationTaskServiceServicer_to_server(servicer: MigrationTaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class BucketServiceStub:
+    """Looks into buckets before a task is made. A worker asks the cloud; nothing is stored. OMS.2004 if no worker is free to ask."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> BucketServiceAsyncStub: ...
+    ListBuckets: _grpc.UnaryUnaryMultiCallable[_bucket_pb2.ListBucketsRequest, _bucket_pb2.ListBucketsResponse]
+    """The names of the account's buckets. OMS.0153 if they cannot be listed."""
+    ListBucketObjects: _grpc.UnaryUnaryMultiCallable[_bucket_pb2.ListBucketObjectsRequest, _bucket_pb2.ListBucketObjectsResponse]
+    """One level of a bucket, page by page. OMS.0153 if it cannot be listed, OMS.0079 if the region is not known."""
+    GetBucketRegion: _grpc.UnaryUnaryMultiCallable[_bucket_pb2.GetBucketRegionRequest, _bucket_pb2.GetBucketRegionResponse]
+    """The region a bucket is in. OMS.0155 if it cannot be found out."""
+    CheckPrefix: _grpc.UnaryUnaryMultiCallable[_bucket_pb2.CheckPrefixRequest, _bucket_pb2.CheckPrefixResponse]
+    """Does any key begin with a prefix? OMS.1014 if the bucket cannot be read."""
+    GetCdnInfo: _grpc.UnaryUnaryMultiCallable[_bucket_pb2.GetCdnInfoRequest, _bucket_pb2.GetCdnInfoResponse]
+    """Fetches keys through a CDN and compares them with the bucket's. OMS.1014 if the bucket cannot be read, OMS.0081 if the CDN's
+    domain cannot be reached or must not be, OMS.1032 if its authentication needs a key that is missing.
+    """
+
+@_typing.type_check_only
+class BucketServiceAsyncStub(BucketServiceStub):
+    """Looks into buckets before a task is made. A worker asks the cloud; nothing is stored. OMS.2004 if no worker is free to ask."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ListBuckets: _aio.UnaryUnaryMultiCallable[_bucket_pb2.ListBucketsRequest, _bucket_pb2.ListBucketsResponse]  # type: ignore[assignment]
+    """The names of the account's buckets. OMS.0153 if they cannot be listed."""
+    ListBucketObjects: _aio.UnaryUnaryMultiCallable[_bucket_pb2.ListBucketObjectsRequest, _bucket_pb2.ListBucketObjectsResponse]  # type: ignore[assignment]
+    """One level of a bucket, page by page. OMS.0153 if it cannot be listed, OMS.0079 if the region is not known."""
+    GetBucketRegion: _aio.UnaryUnaryMultiCallable[_bucket_pb2.GetBucketRegionRequest, _bucket_pb2.GetBucketRegionResponse]  # type: ignore[assignment]
+    """The region a bucket is in. OMS.0155 if it cannot be found out."""
+    CheckPrefix: _aio.UnaryUnaryMultiCallable[_bucket_pb2.CheckPrefixRequest, _bucket_pb2.CheckPrefixResponse]  # type: ignore[assignment]
+    """Does any key begin with a prefix? OMS.1014 if the bucket cannot be read."""
+    GetCdnInfo: _aio.UnaryUnaryMultiCallable[_bucket_pb2.GetCdnInfoRequest, _bucket_pb2.GetCdnInfoResponse]  # type: ignore[assignment]
+    """Fetches keys through a CDN and compares them with the bucket's. OMS.1014 if the bucket cannot be read, OMS.0081 if the CDN's
+    domain cannot be reached or must not be, OMS.1032 if its authentication needs a key that is missing.
+    """
+
+class BucketServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Looks into buckets before a task is made. A worker asks the cloud; nothing is stored. OMS.2004 if no worker is free to ask."""
+
+    @_abc_1.abstractmethod
+    def ListBuckets(
+        self,
+        request: _bucket_pb2.ListBucketsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bucket_pb2.ListBucketsResponse, _abc.Awaitable[_bucket_pb2.ListBucketsResponse]]:
+        """The names of the account's buckets. OMS.0153 if they cannot be listed."""
+
+    @_abc_1.abstractmethod
+    def ListBucketObjects(
+        self,
+        request: _bucket_pb2.ListBucketObjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bucket_pb2.ListBucketObjectsResponse, _abc.Awaitable[_bucket_pb2.ListBucketObjectsResponse]]:
+        """One level of a bucket, page by page. OMS.0153 if it cannot be listed, OMS.0079 if the region is not known."""
+
+    @_abc_1.abstractmethod
+    def GetBucketRegion(
+        self,
+        request: _bucket_pb2.GetBucketRegionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bucket_pb2.GetBucketRegionResponse, _abc.Awaitable[_bucket_pb2.GetBucketRegionResponse]]:
+        """The region a bucket is in. OMS.0155 if it cannot be found out."""
+
+    @_abc_1.abstractmethod
+    def CheckPrefix(
+        self,
+        request: _bucket_pb2.CheckPrefixRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bucket_pb2.CheckPrefixResponse, _abc.Awaitable[_bucket_pb2.CheckPrefixResponse]]:
+        """Does any key begin with a prefix? OMS.1014 if the bucket cannot be read."""
+
+    @_abc_1.abstractmethod
+    def GetCdnInfo(
+        self,
+        request: _bucket_pb2.GetCdnInfoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bucket_pb2.GetCdnInfoResponse, _abc.Awaitable[_bucket_pb2.GetCdnInfoResponse]]:
+        """Fetches keys through a CDN and compares them with the bucket's. OMS.1014 if the bucket cannot be read, OMS.0081 if the CDN's
+        domain cannot be reached or must not be, OMS.1032 if its authentication needs a key that is missing.
+        """
+
+def add_BucketServiceServicer_to_server(servicer: BucketServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class CatalogServiceStub:
+    """What this server knows and allows. Asks no cloud."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> CatalogServiceAsyncStub: ...
+    ListApiVersions: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListApiVersionsRequest, _catalog_pb2.ListApiVersionsResponse]
+    """The versions of the OMS API."""
+    GetApiVersion: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetApiVersionRequest, _catalog_pb2.ApiVersion]
+    """One version. OMS.1009 if there is no such version."""
+    ListCloudTypes: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListCloudTypesRequest, _catalog_pb2.ListCloudTypesResponse]
+    """The clouds that can be source or destination."""
+    ListRegions: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListRegionsRequest, _catalog_pb2.ListRegionsResponse]
+    """The regions of each cloud: those of the built-in catalogue and those configured."""
+    ListQuotas: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListQuotasRequest, _catalog_pb2.ListQuotasResponse]
+    """Limits and how much of them is used now, counted in the store."""
+
+@_typing.type_check_only
+class CatalogServiceAsyncStub(CatalogServiceStub):
+    """What this server knows and allows. Asks no cloud."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ListApiVersions: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListApiVersionsRequest, _catalog_pb2.ListApiVersionsResponse]  # type: ignore[assignment]
+    """The versions of the OMS API."""
+    GetApiVersion: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetApiVersionRequest, _catalog_pb2.ApiVersion]  # type: ignore[assignment]
+    """One version. OMS.1009 if there is no such version."""
+    ListCloudTypes: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListCloudTypesRequest, _catalog_pb2.ListCloudTypesResponse]  # type: ignore[assignment]
+    """The clouds that can be source or destination."""
+    ListRegions: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListRegionsRequest, _catalog_pb2.ListRegionsResponse]  # type: ignore[assignment]
+    """The regions of each cloud: those of the built-in catalogue and those configured."""
+    ListQuotas: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListQuotasRequest, _catalog_pb2.ListQuotasResponse]  # type: ignore[assignment]
+    """Limits and how much of them is used now, counted in the store."""
+
+class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
+    """What this server knows and allows. Asks no cloud."""
+
+    @_abc_1.abstractmethod
+    def ListApiVersions(
+        self,
+        request: _catalog_pb2.ListApiVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ListApiVersionsResponse, _abc.Awaitable[_catalog_pb2.ListApiVersionsResponse]]:
+        """The versions of the OMS API."""
+
+    @_abc_1.abstractmethod
+    def GetApiVersion(
+        self,
+        request: _catalog_pb2.GetApiVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ApiVersion, _abc.Awaitable[_catalog_pb2.ApiVersion]]:
+        """One version. OMS.1009 if there is no such version."""
+
+    @_abc_1.abstractmethod
+    def ListCloudTypes(
+        self,
+        request: _catalog_pb2.ListCloudTypesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ListCloudTypesResponse, _abc.Awaitable[_catalog_pb2.ListCloudTypesResponse]]:
+        """The clouds that can be source or destination."""
+
+    @_abc_1.abstractmethod
+    def ListRegions(
+        self,
+        request: _catalog_pb2.ListRegionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ListRegionsResponse, _abc.Awaitable[_catalog_pb2.ListRegionsResponse]]:
+        """The regions of each cloud: those of the built-in catalogue and those configured."""
+
+    @_abc_1.abstractmethod
+    def ListQuotas(
+        self,
+        request: _catalog_pb2.ListQuotasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ListQuotasResponse, _abc.Awaitable[_catalog_pb2.ListQuotasResponse]]:
+        """Limits and how much of them is used now, counted in the store."""
+
+def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,220 @@
+"""`omsctl bucket ...`: look into buckets before a task is made. Nothing is changed or stored."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from omsd.cli.session import Exit, Output, Session, command, complain
+from omsd.domain.model import CloudType
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+app = typer.Typer(
+    no_args_is_help=True, help="Look into buckets before a task is made.", rich_markup_mode=None
+)
+
+KEYS_HELP = (
+    "Keys come from OMSCTL_SRC_AK, OMSCTL_SRC_SK, OMSCTL_SRC_TOKEN, else from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
+    "AWS_SESSION_TOKEN, else from a hidden prompt; never from arguments."
+)
+_MOST_ON_A_PAGE = 100
+
+CloudOption = Annotated[
+    str,
+    typer.Option(
+        help="Cloud of the bucket; AWS for any S3-compatible service. One of "
+        + ", ".join(cloud.value for cloud in CloudType if cloud is not CloudType.URL_SOURCE)
+        + "."
+    ),
+]
+RegionOption = Annotated[str | None, typer.Option(help="Region of the bucket.")]
+AnyRegionOption = Annotated[
+    str | None, typer.Option(help="Region whose service is asked; by default one that knows all buckets.")
+]
+EndpointOption = Annotated[str | None, typer.Option(help="URL of the service, instead of the region's own.")]
+AppIdOption = Annotated[str | None, typer.Option(help="APPID of a Tencent account.")]
+BucketArgument = Annotated[str, typer.Argument(metavar="BUCKET", help="s3://bucket")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a question is asked, as the command line names it."""
+
+    cloud: str
+    region: str | None
+    endpoint: str | None
+    app_id: str | None
+
+    def fields(self, region_field: str) -> dict[str, Any]:
+        """The fields every question has, with the keys of the environment; what was not given is left out."""
+        from omsd.cli.request import keys_from_environment  # noqa: PLC0415
+
+        keys = keys_from_environment("SRC")
+        found = {
+            "cloud_type": self.cloud,
+            "ak": keys.access_key,
+            "sk": keys.secret_key,
+            "security_token": keys.security_token or None,
+            "endpoint": self.endpoint,
+            "app_id": self.app_id,
+            region_field: self.region,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@app.command("list", epilog=KEYS_HELP)
+@command
+async def list_(
+    session: Session,
+    cloud: CloudOption = CloudType.AWS,
+    region: AnyRegionOption = None,
+    endpoint: EndpointOption = None,
+    app_id: AppIdOption = None,
+) -> None:
+    """List the buckets of the account."""
+    from omsd.pb.v1 import bucket_pb2  # noqa: PLC0415
+
+    place = _Place(cloud, region, endpoint, app_id)
+    async with session.bucket_client() as client:
+        found = await client.buckets(bucket_pb2.ListBucketsRequest(**place.fields("region")))
+    _answer(session, found, "".join(f"{name}\n" for name in found.buckets))
+
+
+@app.command("objects", epilog=KEYS_HELP)
+@command
+async def objects(
+    session: Session,
+    location: Annotated[str, typer.Argument(metavar="FOLDER", help="s3://bucket or s3://bucket/folder/")],
+    cloud: CloudOption = CloudType.AWS,
+    region: RegionOption = None,
+    endpoint: EndpointOption = None,
+    app_id: AppIdOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many entries at most.")] = 1000,
+    behind: Annotated[str, typer.Option(help="Only what is listed behind this name.")] = "",
+) -> None:
+    """List one level of a bucket: its objects and folders."""
+    from omsd.cli.request import split_location  # noqa: PLC0415
+    from omsd.pb.v1 import bucket_pb2  # noqa: PLC0415
+
+    bucket, path = split_location(location)
+    fields = _Place(cloud, region, endpoint, app_id).fields("data_center")
+    told = bucket_pb2.ListBucketObjectsResponse()
+    async with session.bucket_client() as client:
+        while len(told.records) < limit:
+            page = await client.objects(
+                bucket_pb2.ListBucketObjectsRequest(
+                    bucket_name=bucket,
+                    file_path=path,
+                    behind_filename=behind,
+                    page_size=min(limit - len(told.records), _MOST_ON_A_PAGE),
+                    **fields,
+                )
+            )
+            told.records.extend(page.records)
+            told.next_page = page.next_page
+            told.ClearField("next_marker")
+            if not page.next_page:
+                break
+            behind = told.next_marker = page.next_marker
+    if session.output is Output.JSON:
+        _answer(session, told, "")
+        return
+    session.table(("SIZE", "NAME"), [(record.size, record.name) for record in told.records])
+    if told.next_page:
+        complain(f"there is more; --behind {told.next_marker!r} shows what follows, --limit more at once")
+
+
+@app.command("region", epilog=KEYS_HELP)
+@command
+async def region_(
+    session: Session,
+    location: BucketArgument,
+    cloud: CloudOption = CloudType.AWS,
+    region: AnyRegionOption = None,
+    endpoint: EndpointOption = None,
+    app_id: AppIdOption = None,
+) -> None:
+    """Say which region a bucket is in."""
+    from omsd.cli.request import split_location  # noqa: PLC0415
+    from omsd.pb.v1 import bucket_pb2  # noqa: PLC0415
+
+    bucket, _ = split_location(location)
+    fields = _Place(cloud, region, endpoint, app_id).fields("region")
+    async with session.bucket_client() as client:
+        found = await client.region(bucket_pb2.GetBucketRegionRequest(bucket_name=bucket, **fields))
+    note = "" if found.support else "; this server knows no endpoint for it"
+    _answer(session, found, f"{found.id} ({found.name}){note}\n")
+
+
+@app.command("prefix", epilog=KEYS_HELP)
+@command
+async def prefix(
+    session: Session,
+    location: Annotated[str, typer.Argument(metavar="PREFIX", help="s3://bucket/prefix")],
+    cloud: CloudOption = CloudType.AWS,
+    region: RegionOption = None,
+    endpoint: EndpointOption = None,
+    app_id: AppIdOption = None,
+) -> None:
+    """Say whether any key begins with a prefix."""
+    from omsd.cli.request import split_location  # noqa: PLC0415
+    from omsd.pb.v1 import bucket_pb2  # noqa: PLC0415
+
+    bucket, name = split_location(location)
+    fields = _Place(cloud, region, endpoint, app_id).fields("data_center")
+    async with session.bucket_client() as client:
+        found = await client.prefix(
+            bucket_pb2.CheckPrefixRequest(bucket_name=bucket, file_name=name, **fields)
+        )
+    _answer(session, found, "it exists\n" if found.exist else "there is no such key\n")
+
+
+@app.command("cdn", epilog=KEYS_HELP)
+@command
+async def cdn(
+    session: Session,
+    location: BucketArgument,
+    domain: Annotated[str, typer.Argument(metavar="URL", help="http://domain or https://domain of the CDN.")],
+    cloud: CloudOption = CloudType.AWS,
+    region: RegionOption = None,
+    endpoint: EndpointOption = None,
+    app_id: AppIdOption = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="A key to fetch; by default a few of the first. Repeatable.")
+    ] = None,
+) -> Exit:
+    """Fetch keys through a CDN and compare them with the bucket's; exit code 4 if not all are the same."""
+    from omsd.cli.request import split_location  # noqa: PLC0415
+    from omsd.pb.v1 import bucket_pb2, types_pb2  # noqa: PLC0415
+
+    bucket, _ = split_location(location)
+    protocol, _, host = domain.rpartition("://")
+    request = bucket_pb2.GetCdnInfoRequest(
+        bucket=bucket,
+        prefix=bucket_pb2.PrefixKeyInfo(keys=key) if key else None,
+        source_cdn=types_pb2.SourceCdnReq(
+            protocol=protocol or "https", domain=host.removesuffix("/"), authentication_type="NONE"
+        ),
+        **_Place(cloud, region, endpoint, app_id).fields("region"),
+    )
+    async with session.bucket_client() as client:
+        info = await client.cdn_info(request)
+    if session.output is Output.JSON:
+        _answer(session, info, "")
+    else:
+        rows = [(entry.key, "same" if entry.is_etag_matching else entry.note) for entry in info.checked_keys]
+        session.table(("KEY", "THROUGH THE CDN"), rows)
+    return Exit.OK if info.is_download_available else Exit.REFUSED
+
+
+def _answer(session: Session, message: Message, text: str) -> None:
+    from omsd.cli import show  # noqa: PLC0415
+
+    as_json = session.output is Output.JSON
+    sys.stdout.write(json.dumps(show.to_json(message), ensure_ascii=False) + "\n" if as_json else text)

@@ -1,0 +1,73 @@
+"""`omsctl clouds`, `regions` and `quotas`: what the server knows and allows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from omsd.cli.session import Output, Session, command
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+
+class End(StrEnum):
+    SOURCE = "src"
+    DESTINATION = "dst"
+
+
+@command
+async def clouds(
+    session: Session,
+    end: Annotated[
+        End, typer.Option("--type", help="Clouds that can be source or destination.")
+    ] = End.SOURCE,
+) -> None:
+    """List the clouds, and whether this server can use them."""
+    async with session.bucket_client() as client:
+        found = await client.clouds(end.value)
+    if not _answered_as_json(session, found):
+        rows = [(info.cloud_type, "yes" if info.is_supported else "not yet") for info in found.clouds]
+        session.table(("CLOUD", "SUPPORTED"), rows)
+
+
+@command
+async def regions(
+    session: Session,
+    cloud: Annotated[str | None, typer.Argument(metavar="[CLOUD]", help="Only this cloud.")] = None,
+) -> None:
+    """List the regions of each cloud: those built in and those configured."""
+    async with session.bucket_client() as client:
+        found = await client.regions(cloud)
+    if not _answered_as_json(session, found):
+        rows = [
+            (region.cloud_type, region.value, region.description, region.endpoint or "no driver yet")
+            for entry in found.clouds
+            for region in entry.region_list
+        ]
+        session.table(("CLOUD", "REGION", "NAME", "ENDPOINT"), rows)
+
+
+@command
+async def quotas(session: Session) -> None:
+    """Show the limits, and how much of them is used."""
+    async with session.bucket_client() as client:
+        found = await client.quotas()
+    if not _answered_as_json(session, found):
+        rows = [
+            (entry.type, str(entry.used), str(entry.quota) if entry.quota else "-", entry.description)
+            for entry in found.quotas
+        ]
+        session.table(("QUOTA", "USED", "LIMIT", "OF WHAT"), rows)
+
+
+def _answered_as_json(session: Session, message: Message) -> bool:
+    from omsd.cli import show  # noqa: PLC0415
+
+    if session.output is Output.JSON:
+        sys.stdout.write(json.dumps(show.to_json(message), ensure_ascii=False) + "\n")
+    return session.output is Output.JSON

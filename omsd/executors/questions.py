@@ -1,0 +1,110 @@
+"""Questions about clouds in a worker: which code answers which, and how both travel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from omsd.domain.errors import OmsdError, StoreError, StoreErrorKind
+from omsd.domain.model import Credentials, Location
+from omsd.domain.questions import (
+    BucketNames,
+    CheckCdn,
+    Fault,
+    FindPrefix,
+    FindRegion,
+    ListBuckets,
+    ListFolder,
+    PrefixFound,
+    Question,
+    RegionFound,
+)
+from omsd.engine.browse import has_prefix, list_folder
+from omsd.engine.cdn import CdnCheck
+from omsd.executors import protocol
+from omsd.executors.listprobe import patiently
+from omsd.ports.account import Account
+from omsd.ports.objectstore import ObjectStore
+from omsd.ports.web import Web
+
+_QUESTIONS: dict[str, type[Question]] = {
+    kind.__name__: kind for kind in (ListBuckets, FindRegion, ListFolder, FindPrefix, CheckCdn)
+}
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class CloudDoors:
+    """The doors to the clouds, handed in by the composition root. Opening sends nothing; each raises StoreError."""
+
+    open_store: Callable[[Location, Credentials], ObjectStore]
+    open_account: Callable[[Location, Credentials], Account]
+    open_web: Callable[[], Web]
+
+
+def ask_message(ask_id: int, question: Question, deadline_s: float) -> protocol.Ask:
+    """The question as it travels."""
+    return protocol.Ask(ask_id, type(question).__name__, msgspec.msgpack.encode(question), deadline_s)
+
+
+def answer_of(message: protocol.Answered, answer_type: type[A]) -> A:
+    """What was answered. Raises StoreError if the cloud refused or failed, OmsdError if the worker did."""
+    if message.fault is not None:
+        raise message.fault.error()
+    if not message.body:
+        raise OmsdError("the question could not be answered; the worker's log says why")
+    return msgspec.msgpack.decode(message.body, type=answer_type)
+
+
+class Questions:
+    """Answers questions; every refusal of a cloud is part of the answer."""
+
+    def __init__(self, doors: CloudDoors) -> None:
+        self._doors = doors
+
+    async def answer(self, message: protocol.Ask) -> protocol.Answered:
+        """The answer, within the deadline of the question."""
+        question = msgspec.msgpack.decode(message.body, type=_QUESTIONS[message.kind])
+        try:
+            async with asyncio.timeout(message.deadline_s):
+                answer = await patiently(partial(self._ask, question))
+        except StoreError as error:
+            return protocol.Answered(message.ask_id, b"", Fault.of(error))
+        except TimeoutError:
+            late = Fault(StoreErrorKind.TIMEOUT, f"no whole answer within {message.deadline_s:.0f} s")
+            return protocol.Answered(message.ask_id, b"", late)
+        return protocol.Answered(message.ask_id, msgspec.msgpack.encode(answer), None)
+
+    async def _ask(self, question: Question) -> object:
+        match question:
+            case ListBuckets(at, credentials):
+                return BucketNames(await self._doors.open_account(at, credentials).list_buckets())
+            case FindRegion(at, credentials):
+                return RegionFound(await self._doors.open_account(at, credentials).region_of(at.bucket))
+            case ListFolder(at, credentials, folder, behind, limit):
+                return await self._with_store(
+                    at, credentials, lambda store: list_folder(store, folder, behind=behind, limit=limit)
+                )
+            case FindPrefix(at, credentials, prefix):
+                return PrefixFound(
+                    await self._with_store(at, credentials, lambda store: has_prefix(store, prefix))
+                )
+            case CheckCdn(at, credentials, cdn_url, keys):
+                web = self._doors.open_web()
+                return await self._with_store(
+                    at, credentials, lambda store: CdnCheck(store, web, cdn_url, at.cloud_type).run(keys)
+                )
+
+    async def _with_store(
+        self, at: Location, credentials: Credentials, ask: Callable[[ObjectStore], Awaitable[A]]
+    ) -> A:
+        store = self._doors.open_store(at, credentials)
+        try:
+            return await ask(store)
+        finally:
+            await store.close()

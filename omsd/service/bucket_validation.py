@@ -1,0 +1,175 @@
+"""Questions about buckets become domain types here, or are refused with the documented code and the names of all wrong fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from omsd.domain.catalogue import home_region
+from omsd.domain.model import CloudType, Credentials, Location
+from omsd.domain.questions import CheckCdn, FindPrefix, FindRegion, ListBuckets, ListFolder
+from omsd.service import bucket_requests as asked
+from omsd.service.bucket_limits import (
+    BUCKET_REGION_LIMITS,
+    CDN_LIMITS,
+    LIST_BUCKETS_LIMITS,
+    LIST_OBJECTS_LIMITS,
+    PREFIX_LIMITS,
+)
+from omsd.service.findings import Findings
+from omsd.service.limits import Limits
+from omsd.service.locations import NOT_YET, AskedPlace, ValidationPolicy, check_place, parse_endpoint
+from omsd.service.requests import SourceCdn
+
+MAX_PAGE = 100
+SEPARATOR = "/"
+
+# Forms of CDN authentication, and whether the caller's key is needed for them.
+_KEY_NEEDED = {
+    "QINIU_PRIVATE_AUTHENTICATION": False,
+    "KSYUN_PRIVATE_AUTHENTICATION": False,
+    "ALIYUN_OSS_A": True,
+    "ALIYUN_OSS_B": True,
+    "ALIYUN_OSS_C": True,
+    "AZURE_SAS_TOKEN": True,
+    "TENCENT_COS_A": True,
+    "TENCENT_COS_B": True,
+    "TENCENT_COS_C": True,
+    "TENCENT_COS_D": True,
+}
+_NONE = "NONE"
+_PROTOCOLS = {"http": "http", "https": "https"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """How a call names its place, and what of it must be there."""
+
+    region_field: str
+    bucket_field: str = ""
+    region_needed: bool = True
+    default_cloud: CloudType | None = CloudType.ALIYUN
+    limits: Limits = field(repr=False)
+
+
+_BUCKETS = _Shape(region_field="region", region_needed=False, limits=LIST_BUCKETS_LIMITS)
+_OBJECTS = _Shape(
+    region_field="data_center", bucket_field="bucket_name", default_cloud=None, limits=LIST_OBJECTS_LIMITS
+)
+_REGION = _Shape(
+    region_field="region", bucket_field="bucket_name", region_needed=False, limits=BUCKET_REGION_LIMITS
+)
+_PREFIX = _Shape(region_field="data_center", bucket_field="bucket_name", limits=PREFIX_LIMITS)
+_CDN = _Shape(region_field="region", bucket_field="bucket", default_cloud=None, limits=CDN_LIMITS)
+
+
+def validate_list_buckets(request: asked.ListBuckets, policy: ValidationPolicy) -> ListBuckets:
+    """The question. Raises RequestError with every wrong field."""
+    findings = Findings()
+    at, credentials = _place(findings, request, _BUCKETS, policy)
+    findings.raise_if_any()
+    return ListBuckets(at, credentials)
+
+
+def validate_list_objects(request: asked.ListBucketObjects, policy: ValidationPolicy) -> ListFolder:
+    """The question; a path without a slash at its end gets one. Raises RequestError with every wrong field."""
+    findings = Findings()
+    at, credentials = _place(findings, request, _OBJECTS, policy)
+    for name in ("file_path", "page_size", "behind_filename"):
+        if getattr(request, name) is None:
+            findings.add("OMS.1004", name, "is mandatory")
+    path, behind = request.file_path or "", request.behind_filename or ""
+    if path and not path.endswith(SEPARATOR):
+        path += SEPARATOR
+    if behind and not behind.startswith(path):
+        findings.add("OMS.1003", "behind_filename", "must be the next_marker of a page of the same file_path")
+    findings.raise_if_any()
+    return ListFolder(at, credentials, path, behind, request.page_size or MAX_PAGE)
+
+
+def validate_bucket_region(request: asked.GetBucketRegion, policy: ValidationPolicy) -> FindRegion:
+    """The question. Raises RequestError with every wrong field."""
+    findings = Findings()
+    at, credentials = _place(findings, request, _REGION, policy)
+    findings.raise_if_any()
+    return FindRegion(at, credentials)
+
+
+def validate_prefix(request: asked.CheckPrefix, policy: ValidationPolicy) -> FindPrefix:
+    """The question; the prefix "" is any key. Raises RequestError with every wrong field."""
+    findings = Findings()
+    at, credentials = _place(findings, request, _PREFIX, policy)
+    if request.file_name is None:
+        findings.add("OMS.1004", "file_name", "is mandatory")
+    findings.raise_if_any()
+    return FindPrefix(at, credentials, request.file_name or "")
+
+
+def validate_cdn(request: asked.GetCdnInfo, policy: ValidationPolicy) -> CheckCdn:
+    """The question. Raises RequestError with every wrong field."""
+    findings = Findings()
+    at, credentials = _place(findings, request, _CDN, policy)
+    url = _cdn_url(findings, request.source_cdn)
+    keys = request.prefix.keys if request.prefix is not None else ()
+    for number, key in enumerate(keys):
+        findings.require(f"prefix.keys[{number}]", key)
+    findings.raise_if_any()
+    return CheckCdn(at, credentials, url, keys)
+
+
+def _place(
+    findings: Findings, request: asked.AccountFields, shape: _Shape, policy: ValidationPolicy
+) -> tuple[Location, Credentials]:
+    findings.check(shape.limits, request)
+    bucket = getattr(request, shape.bucket_field) if shape.bucket_field else None
+    findings.require("ak", request.ak)
+    findings.require("sk", request.sk)
+    if request.json_auth_file:
+        findings.add(
+            "OMS.0064", "json_auth_file", NOT_YET + "leave it out; for Google send the HMAC keys as ak and sk"
+        )
+    place = AskedPlace(
+        cloud_type=request.cloud_type,
+        default_cloud=shape.default_cloud,
+        region=getattr(request, shape.region_field),
+        region_field=shape.region_field,
+        region_needed=shape.region_needed,
+        bucket=bucket,
+        bucket_field=shape.bucket_field,
+        app_id=request.app_id,
+        endpoint=request.endpoint,
+    )
+    location = check_place(findings, place, policy)
+    if not location.region and not location.endpoint_url:
+        location = Location(
+            location.cloud_type, home_region(location.cloud_type), location.bucket, "", location.app_id
+        )
+    return location, Credentials(request.ak or "", request.sk or "", request.security_token or "")
+
+
+def _cdn_url(findings: Findings, cdn: SourceCdn | None) -> str:
+    """scheme://host[:port] of the CDN; what is wrong with it is among the findings."""
+    if cdn is None:
+        findings.add("OMS.1004", "source_cdn", "is mandatory")
+        return ""
+    _check_authentication(findings, cdn)
+    findings.require("source_cdn.domain", cdn.domain)
+    findings.require("source_cdn.protocol", cdn.protocol)
+    protocol = findings.choose("source_cdn.protocol", cdn.protocol, _PROTOCOLS, "https")
+    url = parse_endpoint(f"{protocol}://{cdn.domain}") if cdn.domain else ""
+    if url is None:
+        findings.add(
+            "OMS.0081", "source_cdn.domain", "must be host or host:port, without protocol, path or query"
+        )
+    return url or ""
+
+
+def _check_authentication(findings: Findings, cdn: SourceCdn) -> None:
+    known = {name: name for name in (_NONE, *_KEY_NEEDED)}
+    chosen = findings.choose("source_cdn.authentication_type", cdn.authentication_type, known, _NONE)
+    if chosen == _NONE:
+        return
+    if _KEY_NEEDED[chosen] and not cdn.authentication_key:
+        findings.add("OMS.1032", "source_cdn.authentication_key", f"is mandatory for {chosen}")
+    findings.add(
+        "OMS.0064", "source_cdn.authentication_type", f"{chosen} is {NOT_YET}only {_NONE} can be checked"
+    )

@@ -1,0 +1,199 @@
+"""What this server knows and allows: versions, clouds, regions, limits. No cloud is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omsd.domain.catalogue import endpoint_url, is_supported_protocol, parse_cloud_type, regions
+from omsd.domain.errors import Refusal, RequestError
+from omsd.domain.model import CloudType, TaskState
+from omsd.ports.clock import Clock
+from omsd.ports.taskstore import TaskQuery, TaskStore
+from omsd.service.findings import Findings
+
+_DAY_MS = 24 * 60 * 60 * 1000
+# The order of the API reference (5.6.1), which forgets Google.
+_DOCUMENTED_CLOUDS = (
+    CloudType.AWS,
+    CloudType.ALIYUN,
+    CloudType.QINIU,
+    CloudType.QINGCLOUD,
+    CloudType.TENCENT,
+    CloudType.BAIDU,
+    CloudType.KINGSOFT,
+    CloudType.AZURE,
+    CloudType.UCLOUD,
+    CloudType.HUAWEI,
+    CloudType.URL_SOURCE,
+    CloudType.GOOGLE,
+)
+_RUNNING = (TaskState.MIGRATING, TaskState.PAUSING)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiVersion:
+    """path: of its REST form. updated: UTC, as documented."""
+
+    version_id: str
+    path: str
+    status: str
+    updated: str
+
+
+_VERSIONS = (
+    ApiVersion("v1", "/v1/", "SUPPORTED", "2020-01-01T12:00:00Z"),
+    ApiVersion("v2", "/v2/", "CURRENT", "2020-01-01T12:00:00Z"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudInfo:
+    """is_supported: this server can be told to use it now."""
+
+    cloud: CloudType
+    is_supported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CloudTypes:
+    """documented: what the API reference gives as the answer. clouds: what can stand there in truth."""
+
+    documented: tuple[CloudType, ...]
+    clouds: tuple[CloudInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredEndpoint:
+    """An [[endpoint]] of the configuration."""
+
+    cloud: CloudType
+    region: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegionInfo:
+    """url: what is used, "" if there is no driver."""
+
+    region_id: str
+    description: str
+    url: str
+    is_configured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRegions:
+    """The catalogued regions in the vendor's order, then those that only the configuration knows."""
+
+    cloud: CloudType
+    regions: tuple[RegionInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """limit 0: counted, not limited."""
+
+    name: str
+    limit: int
+    used: int
+    description: str
+
+
+class CatalogService:
+    """Every call raises RequestError if it is refused."""
+
+    def __init__(
+        self,
+        store: TaskStore,
+        clock: Clock,
+        *,
+        endpoints: tuple[ConfiguredEndpoint, ...],
+        max_parallel_tasks: int,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._configured = {(entry.cloud, entry.region): entry.url for entry in endpoints}
+        self._max_parallel_tasks = max_parallel_tasks
+
+    def versions(self) -> tuple[ApiVersion, ...]:
+        """The versions of the OMS API. Source: API reference 5.1.1."""
+        return _VERSIONS
+
+    def version(self, version_id: str) -> ApiVersion:
+        """One of them. Source: API reference 5.1.2."""
+        if not version_id:
+            raise RequestError.of_field("OMS.1004", "version", "is mandatory")
+        if len(version_id) > 10:
+            raise RequestError.of_field("OMS.1003", "version", "must have 1 to 10 characters")
+        for known in _VERSIONS:
+            if known.version_id == version_id.lower():
+                return known
+        names = ", ".join(known.version_id for known in _VERSIONS)
+        raise RequestError(
+            "OMS.1009", f"version: there is no such version; known are {names}", refusal=Refusal.NOT_FOUND
+        )
+
+    def cloud_types(self, end: str) -> CloudTypes:
+        """The clouds that can be at an end, `src` or `dst`. Source: API reference 5.6.1."""
+        findings = Findings()
+        findings.require("type", end)
+        is_source = findings.choose("type", end, {"src": True, "dst": False}, True)
+        findings.raise_if_any()
+        if is_source:
+            return CloudTypes(_DOCUMENTED_CLOUDS, tuple(map(_info, _DOCUMENTED_CLOUDS)))
+        others = [cloud for cloud in _DOCUMENTED_CLOUDS if cloud is not CloudType.URL_SOURCE]
+        # The documented service writes to one cloud only; this one to all.
+        first = CloudType.HUAWEI
+        return CloudTypes((first,), tuple(map(_info, sorted(others, key=lambda cloud: cloud is not first))))
+
+    def cloud_regions(self, cloud_type: str = "") -> tuple[CloudRegions, ...]:
+        """The regions of each cloud, or of one. Source: API reference 5.7.1."""
+        only = parse_cloud_type(cloud_type)
+        if cloud_type and only is None:
+            right = "must be one of " + ", ".join(_DOCUMENTED_CLOUDS)
+            raise RequestError.of_field("OMS.1003", "cloud_type", right)
+        found = [self._regions_of(cloud) for cloud in _DOCUMENTED_CLOUDS if only is None or cloud is only]
+        return tuple(entry for entry in found if entry.regions or only is not None)
+
+    async def quotas(self, project_id: str) -> tuple[Quota, ...]:
+        """The limits that are kept, and counts of the project. Source: API reference 6.10."""
+        since_ms = int(self._clock.now_s() * 1000) - _DAY_MS
+        _, waiting = await self._store.list_tasks(TaskQuery(project_id, 0, 1, TaskState.WAITING))
+        return (
+            Quota(
+                "MaxParallelTaskNum",
+                self._max_parallel_tasks,
+                len(await self._store.tasks_in(_RUNNING)),
+                "tasks that run at once, of all projects together; more wait",
+            ),
+            Quota("WaitingTaskNum", 0, waiting, "tasks of the project that wait"),
+            Quota(
+                "CreatedTaskNum",
+                0,
+                await self._store.count_created(project_id, since_ms),
+                "tasks of the project created in the last 24 hours and not deleted",
+            ),
+        )
+
+    def _regions_of(self, cloud: CloudType) -> CloudRegions:
+        catalogued = {region.region_id: region.description for region in regions(cloud)}
+        beyond = sorted(
+            region for owner, region in self._configured if owner is cloud and region not in catalogued
+        )
+        known = catalogued | {region: f"{region} (configured)" for region in beyond}
+        return CloudRegions(
+            cloud,
+            tuple(
+                RegionInfo(
+                    region,
+                    description,
+                    self._configured.get((cloud, region)) or endpoint_url(cloud, region) or "",
+                    (cloud, region) in self._configured,
+                )
+                for region, description in known.items()
+            ),
+        )
+
+
+def _info(cloud: CloudType) -> CloudInfo:
+    return CloudInfo(cloud, is_supported_protocol(cloud))
