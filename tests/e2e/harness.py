@@ -32,6 +32,7 @@ class Daemon:
     extra: str = ""
     server_side_copy: bool = False
     server_side_copy_part_mib: int = 256
+    limits: str = ""
     port: int = field(default_factory=free_port)
     process: Process | None = None
 
@@ -49,7 +50,7 @@ class Daemon:
         self.config.write_text(
             f'[server]\ngrpc_listen = "{self.address}"\nstate_dir = "{self.folder / "state"}"\nworkers = {self.workers}\n'
             f'time_zone = "UTC"\n[limits]\nserver_side_copy = {copying}\n'
-            f"server_side_copy_part_mib = {self.server_side_copy_part_mib}\n"
+            f"server_side_copy_part_mib = {self.server_side_copy_part_mib}\n{self.limits}"
             f'[log]\nformat = "json"\n[network]\nallow_private = ["loopback"]\n{self.extra}'
         )
 
