@@ -129,6 +129,8 @@ def _settings(requests: int) -> bytes:
         WorkerSettings(
             part_bytes=16 * MIB,
             single_put_max_bytes=8 * MIB,
+            # Shared by nobody: there is no ledger here that could hand it on.
+            large_bytes=1 << 50,
             copies_in_service=False,
             copy_part_bytes=256 * MIB,
             buffer_budget_bytes=32 * MIB,

@@ -32,16 +32,19 @@ from omsd.domain.model import (
     LeaseId,
     Location,
     OpenUpload,
+    SentPart,
     Shard,
     ShardId,
     ShardKind,
     TaskId,
     TaskSpec,
     TaskType,
+    UploadIntent,
+    UploadPlan,
 )
 from omsd.drivers.registry import StoreFactory
 from omsd.engine.buffers import BufferBudget
-from omsd.engine.context import ShardContext, UploadLog
+from omsd.engine.context import ShardContext
 from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
@@ -124,15 +127,31 @@ def _serve(pipe: Pipe, objects: int) -> None:
     uvloop.run(main())
 
 
+class _NoUploads:
+    """Small objects have none."""
+
+    async def intended(self, intent: UploadIntent) -> None:
+        raise AssertionError(intent)
+
+    async def opened(self, upload: OpenUpload, plan: UploadPlan | None, *, settled: bool) -> None:
+        raise AssertionError(upload)
+
+    async def settled(self, key: str) -> None:
+        raise AssertionError(key)
+
+    async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None:
+        raise AssertionError(upload)
+
+    async def closed(self, upload: OpenUpload) -> None:
+        raise AssertionError(upload)
+
+
 async def _copy(url: str, objects: int) -> tuple[float, float]:
     """User, and user and system CPU seconds of one shard."""
     factory = StoreFactory()
     source, target = (Location(CloudType.AWS, "us-east-1", name, url) for name in ("src-bench", "dst-bench"))
     spec = TaskSpec(source, target, TaskType.PREFIX, ("",))
     done = 0
-
-    async def ignore(upload: OpenUpload) -> None:
-        raise AssertionError(upload)
 
     async def emit(event: ShardEvent) -> None:
         nonlocal done
@@ -148,7 +167,7 @@ async def _copy(url: str, objects: int) -> tuple[float, float]:
         throttle=Throttle(),
         budget=BufferBudget(32 << 20),
         pacers=PacerPair(pacer, pacer),
-        uploads=UploadLog(ignore, ignore),
+        uploads=_NoUploads(),
         redo_since_s=None,
     )
     shard = Shard(ShardId(1), TaskId(1), 1, ShardKind.RANGE, attempt=1)
