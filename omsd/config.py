@@ -86,7 +86,7 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     single_put_max_mib: Annotated[int, Meta(ge=1, le=5120)] = 8
     server_side_copy: bool = True
     server_side_copy_part_mib: Annotated[int, Meta(ge=5, le=5120)] = 256
-    large_object_mib: Annotated[int, Meta(ge=5, le=1_048_576)] = 128
+    large_object_mib: Annotated[int, Meta(ge=5, le=1_048_576)] = 256
     buffer_budget_mib: Annotated[int, Meta(ge=8, le=65_536)] = 32
     max_requests_per_endpoint: Annotated[int, Meta(ge=1, le=1024)] = 64
     drain_grace_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0

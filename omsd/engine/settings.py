@@ -29,7 +29,7 @@ class EngineSettings:
     part_bytes: int = 16 * MIB
     copies_in_service: bool = True
     copy_part_bytes: int = 256 * MIB
-    large_bytes: int = 128 * MIB
+    large_bytes: int = 256 * MIB
     copiers: int = 32
     part_copiers: int = 4
     buffer_budget_bytes: int = 32 * MIB

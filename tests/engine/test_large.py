@@ -76,6 +76,7 @@ class Crew:
     lead: Shard = field(init=False)
     splits: int = 0
     helpers: list[bool] = field(default_factory=list)
+    helping: int = 0
     server_copying: ServerCopying | None = None
 
     def __post_init__(self) -> None:
@@ -123,7 +124,9 @@ class Crew:
     async def _help(self, shard: Shard, group: asyncio.TaskGroup) -> None:
         run = self.run_of(shard)
         self._split_into(run, [shard], group)
+        self.helping += 1
         self.helpers.append(await run.run())
+        self.helping -= 1
 
 
 def alone(crew: Crew) -> Crew:
@@ -277,9 +280,13 @@ async def test_a_source_that_changes_under_way_is_begun_again_and_never_mixed(sh
     source = memory_store()
     await fill(source, {"big": old})
 
+    aborted_beside: list[int] = []
+
     async def change(name: str, nth: int) -> None:
         if name == "put_part" and nth == 8:
             await fill(source, {"big": new})
+        if name == "abort_upload":
+            aborted_beside.append(crew.helping)
 
     destination = FaultyStore(memory_store(), change)
     crew = Crew(source, destination, old)
@@ -298,6 +305,27 @@ async def test_a_source_that_changes_under_way_is_begun_again_and_never_mixed(sh
     assert not await destination.list_uploads()
     assert not crew.report.open_uploads
     assert all(crew.helpers)
+    # Nobody else was at work on the upload when it was given up.
+    assert aborted_beside == [0]
+
+
+async def test_who_leads_touches_no_upload_that_others_may_be_filling() -> None:
+    """The helper is on its way to a worker; meanwhile the source changes."""
+    source = memory_store()
+    await fill(source, {"big": data(1)})
+
+    async def change(name: str, nth: int) -> None:
+        if name == "put_part" and nth == 4:
+            await fill(source, {"big": data(2)})
+
+    destination = FaultyStore(memory_store(), change)
+    crew = Crew(source, destination, data(1), replace(LARGE_SETTINGS, split_bytes=8 * PART))
+    crew._help = lambda shard, group: asyncio.sleep(0)  # type: ignore[method-assign, assignment]
+    assert not await crew.lease()
+    assert crew.splits == 1
+    assert destination.calls["abort_upload"] == 0
+    assert destination.calls["create_upload"] == 1
+    assert len(crew.report.open_uploads) == 1
 
 
 async def test_a_source_that_never_rests_fails_its_object() -> None:
