@@ -213,6 +213,41 @@ async def cdn(
     return Exit.OK if info.is_download_available else Exit.REFUSED
 
 
+@app.command("url-list", epilog=KEYS_HELP)
+@command
+async def url_list(
+    session: Session,
+    location: Annotated[str, typer.Argument(metavar="FILE", help="s3://bucket/list.txt")],
+    cloud: CloudOption = CloudType.AWS,
+    region: RegionOption = None,
+    endpoint: EndpointOption = None,
+    app_id: AppIdOption = None,
+    check: Annotated[int, typer.Option(min=0, max=100, help="How many of its URLs are asked for.")] = 5,
+) -> Exit:
+    """Check a URL list file and some of its URLs; exit code 4 if a task could not use it."""
+    from omsd.cli.request import split_location  # noqa: PLC0415
+    from omsd.pb.v1 import bucket_pb2, types_pb2  # noqa: PLC0415
+
+    bucket, name = split_location(location)
+    request = bucket_pb2.CheckUrlListRequest(
+        list_file=types_pb2.ListFile(obs_bucket=bucket, list_file_key=name),
+        check_num=check,
+        **_Place(cloud, region, endpoint, app_id).fields("region"),
+    )
+    async with session.bucket_client() as client:
+        found = await client.url_list(request)
+    if session.output is Output.JSON:
+        _answer(session, found, "")
+    else:
+        session.table(("URL", "ANSWER"), [(url.url, url.note or "available") for url in found.checked_urls])
+        for line in found.bad_lines:
+            complain(f"line at byte {line.offset}: {line.reason}")
+        if not found.is_valid:
+            complain(f"{found.error_reason.error_code} {found.error_reason.error_msg}")
+    usable = found.is_valid and all(url.is_available for url in found.checked_urls)
+    return Exit.OK if usable else Exit.REFUSED
+
+
 def _answer(session: Session, message: Message, text: str) -> None:
     from omsd.cli import show  # noqa: PLC0415
 

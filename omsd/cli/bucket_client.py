@@ -59,6 +59,11 @@ class BucketClient:
         request.project_id = self._project_id
         return await self._call(self._buckets.GetCdnInfo(request, timeout=self._timeout_s))
 
+    async def url_list(self, request: bucket_pb2.CheckUrlListRequest) -> bucket_pb2.CheckUrlListResponse:
+        """Is a URL list file fit for a task?"""
+        request.project_id = self._project_id
+        return await self._call(self._buckets.CheckUrlList(request, timeout=self._timeout_s))
+
     async def versions(self) -> catalog_pb2.ListApiVersionsResponse:
         """The versions of the OMS API."""
         request = catalog_pb2.ListApiVersionsRequest(project_id=self._project_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from omsd.domain.errors import StoreError, StoreErrorKind
+from omsd.domain.errors import Failure, StoreError, StoreErrorKind
 from omsd.domain.model import CloudType, Credentials, Location
 
 _SIZE_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
@@ -145,7 +145,48 @@ class CdnChecked:
         return bool(at_source) and all(key.is_same for key in at_source)
 
 
-Question = ListBuckets | FindRegion | ListFolder | FindPrefix | CheckCdn
+@dataclass(frozen=True, slots=True)
+class CheckUrlList:
+    """at: the bucket of the list file. urls_num: how many of its first URLs are asked for."""
+
+    at: Location
+    credentials: Credentials = field(repr=False)
+    key: str
+    urls_num: int
+
+
+@dataclass(frozen=True, slots=True)
+class BadUrlLine:
+    """offset: of its first byte in the file."""
+
+    offset: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedUrl:
+    """status: HTTP, 0 if there was no answer. size_bytes -1: not told. note: why it cannot be had, "" if it can."""
+
+    url: str
+    key: str
+    status: int
+    size_bytes: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class UrlListChecked:
+    """bad: the first wrong lines. failure: why a task cannot use the file."""
+
+    size_bytes: int
+    good_num: int
+    bad_num: int
+    bad: tuple[BadUrlLine, ...]
+    urls: tuple[CheckedUrl, ...]
+    failure: Failure | None
+
+
+Question = ListBuckets | FindRegion | ListFolder | FindPrefix | CheckCdn | CheckUrlList
 
 
 def size_text(size_bytes: int | None) -> str:

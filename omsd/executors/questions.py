@@ -15,6 +15,7 @@ from omsd.domain.model import Credentials, Location
 from omsd.domain.questions import (
     BucketNames,
     CheckCdn,
+    CheckUrlList,
     Fault,
     FindPrefix,
     FindRegion,
@@ -26,6 +27,7 @@ from omsd.domain.questions import (
 )
 from omsd.engine.browse import has_prefix, list_folder
 from omsd.engine.cdn import CdnCheck
+from omsd.engine.urlcheck import UrlListCheck
 from omsd.executors import protocol
 from omsd.executors.listprobe import patiently
 from omsd.ports.account import Account
@@ -33,7 +35,7 @@ from omsd.ports.objectstore import ObjectStore
 from omsd.ports.web import Web
 
 _QUESTIONS: dict[str, type[Question]] = {
-    kind.__name__: kind for kind in (ListBuckets, FindRegion, ListFolder, FindPrefix, CheckCdn)
+    kind.__name__: kind for kind in (ListBuckets, FindRegion, ListFolder, FindPrefix, CheckCdn, CheckUrlList)
 }
 A = TypeVar("A")
 
@@ -98,6 +100,12 @@ class Questions:
                 web = self._doors.open_web()
                 return await self._with_store(
                     at, credentials, lambda store: CdnCheck(store, web, cdn_url, at.cloud_type).run(keys)
+                )
+
+            case CheckUrlList(at, credentials, key, urls_num):
+                web = self._doors.open_web()
+                return await self._with_store(
+                    at, credentials, lambda store: UrlListCheck(store, web, key, urls_num).run()
                 )
 
     async def _with_store(

@@ -49,3 +49,13 @@ CDN_LIMITS: Limits = MappingProxyType(
         "source_cdn.authentication_key": Text(255),
     }
 )
+
+URL_LIST_LIMITS: Limits = MappingProxyType(
+    {
+        **_ACCOUNT,
+        "region": _REGION,
+        "list_file.obs_bucket": Text(1024),
+        "list_file.list_file_key": _KEY,
+        "check_num": Number(0, 100),
+    }
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from omsd.service.requests import SourceCdn
+from omsd.service.requests import ListFile, SourceCdn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,15 @@ class CheckPrefix(AccountFields):
     bucket_name: str | None = None
     file_name: str | None = None
     data_center: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckUrlList(AccountFields):
+    """Ours. region: of the bucket of the list file. check_num: how many URLs are asked for, default 5."""
+
+    region: str | None = None
+    list_file: ListFile | None = None
+    check_num: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

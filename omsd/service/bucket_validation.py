@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from omsd.domain.catalogue import home_region
 from omsd.domain.model import CloudType, Credentials, Location
-from omsd.domain.questions import CheckCdn, FindPrefix, FindRegion, ListBuckets, ListFolder
+from omsd.domain.questions import CheckCdn, CheckUrlList, FindPrefix, FindRegion, ListBuckets, ListFolder
 from omsd.service import bucket_requests as asked
 from omsd.service.bucket_limits import (
     BUCKET_REGION_LIMITS,
@@ -14,13 +14,15 @@ from omsd.service.bucket_limits import (
     LIST_BUCKETS_LIMITS,
     LIST_OBJECTS_LIMITS,
     PREFIX_LIMITS,
+    URL_LIST_LIMITS,
 )
 from omsd.service.findings import Findings
 from omsd.service.limits import Limits
 from omsd.service.locations import NOT_YET, AskedPlace, ValidationPolicy, check_place, parse_endpoint
-from omsd.service.requests import SourceCdn
+from omsd.service.requests import ListFile, SourceCdn
 
 MAX_PAGE = 100
+CHECKED_URLS = 5
 SEPARATOR = "/"
 
 # Forms of CDN authentication, and whether the caller's key is needed for them.
@@ -60,6 +62,12 @@ _REGION = _Shape(
 )
 _PREFIX = _Shape(region_field="data_center", bucket_field="bucket_name", limits=PREFIX_LIMITS)
 _CDN = _Shape(region_field="region", bucket_field="bucket", default_cloud=None, limits=CDN_LIMITS)
+_URL_LIST = _Shape(
+    region_field="region",
+    bucket_field="list_file.obs_bucket",
+    default_cloud=CloudType.HUAWEI,
+    limits=URL_LIST_LIMITS,
+)
 
 
 def validate_list_buckets(request: asked.ListBuckets, policy: ValidationPolicy) -> ListBuckets:
@@ -116,11 +124,30 @@ def validate_cdn(request: asked.GetCdnInfo, policy: ValidationPolicy) -> CheckCd
     return CheckCdn(at, credentials, url, keys)
 
 
+def validate_url_list(request: asked.CheckUrlList, policy: ValidationPolicy) -> CheckUrlList:
+    """The question. Raises RequestError with every wrong field."""
+    findings = Findings()
+    file = request.list_file or ListFile()
+    at, credentials = _place(findings, request, _URL_LIST, policy, bucket=file.obs_bucket)
+    findings.require("list_file.list_file_key", file.list_file_key)
+    if file.list_file_key.endswith(SEPARATOR):
+        findings.add("OMS.1003", "list_file.list_file_key", "must be one file, not a folder")
+    findings.raise_if_any()
+    urls_num = CHECKED_URLS if request.check_num is None else request.check_num
+    return CheckUrlList(at, credentials, file.list_file_key, urls_num)
+
+
 def _place(
-    findings: Findings, request: asked.AccountFields, shape: _Shape, policy: ValidationPolicy
+    findings: Findings,
+    request: asked.AccountFields,
+    shape: _Shape,
+    policy: ValidationPolicy,
+    *,
+    bucket: str | None = None,
 ) -> tuple[Location, Credentials]:
     findings.check(shape.limits, request)
-    bucket = getattr(request, shape.bucket_field) if shape.bucket_field else None
+    if shape.bucket_field and bucket is None:
+        bucket = getattr(request, shape.bucket_field)
     findings.require("ak", request.ak)
     findings.require("sk", request.sk)
     if request.json_auth_file:

@@ -16,6 +16,7 @@ from omsd.domain.questions import (
     PrefixFound,
     Question,
     RegionFound,
+    UrlListChecked,
 )
 from omsd.ports.executor import Asker
 from omsd.service import bucket_requests as asked
@@ -25,12 +26,14 @@ from omsd.service.bucket_validation import (
     validate_list_buckets,
     validate_list_objects,
     validate_prefix,
+    validate_url_list,
 )
 from omsd.service.locations import ValidationPolicy, is_known
 
 _LISTING = "OMS.0153"
 _REGION = "OMS.0155"
 _READING = "OMS.1014"
+_WRITING = "OMS.1020"
 _CDN_DOMAIN = "OMS.0081"
 
 A = TypeVar("A")
@@ -109,6 +112,12 @@ class BucketService:
             fault = checked.domain_fault.error()
             raise RequestError.of_field(_CDN_DOMAIN, "source_cdn.domain", _description(fault))
         return CdnInfo(checked.is_of_vendor, checked.is_download_available, checked)
+
+    async def check_url_list(self, request: asked.CheckUrlList) -> UrlListChecked:
+        """Can a task use this URL list file? What is wrong with it is part of the answer; its bucket must be there."""
+        question = validate_url_list(request, self._policy)
+        fields = {"bucket": "list_file.obs_bucket", "": "endpoint" if request.endpoint else "region"}
+        return await self._ask(question, UrlListChecked, _WRITING, fields)
 
     async def _ask(self, question: Question, answer_type: type[A], code: str, fields: Mapping[str, str]) -> A:
         """The answer. fields: the call's own name of the bucket, and under "" of the way to the service."""

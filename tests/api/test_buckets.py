@@ -12,12 +12,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from omsd.api.grpc.server import GrpcServer, bucket_service, catalog_service
-from omsd.domain.errors import Refusal, RequestError
-from omsd.domain.questions import CheckedKey
+from omsd.domain.errors import Failure, Refusal, RequestError
+from omsd.domain.questions import BadUrlLine, CheckedKey, UrlListChecked
 from omsd.pb.v1 import bucket_pb2, catalog_pb2, types_pb2
 from omsd.pb.v1.service_pb2_grpc import BucketServiceStub, CatalogServiceStub
 from omsd.service import bucket_requests as asked
-from omsd.service.requests import SourceCdn
+from omsd.service.requests import ListFile, SourceCdn
 from tests.api.test_server import failure
 from tests.fakes.bucket_service import FakeBucketService, FakeCatalog
 from tests.fakes.task_service import FakeTaskService
@@ -140,6 +140,37 @@ async def test_a_cdn_is_asked_for(buckets: BucketServiceStub, service: FakeBucke
             **ACCOUNT,
         )
     ]
+
+
+async def test_a_url_list_is_asked_for(buckets: BucketServiceStub, service: FakeBucketService) -> None:
+    file = types_pb2.ListFile(obs_bucket="b", list_file_key="l.txt")
+    fields = {**ACCOUNT, "region": "r", "check_num": 3}
+    request = bucket_pb2.CheckUrlListRequest(project_id="p", list_file=file, **fields)
+    answer = await buckets.CheckUrlList(request)
+    assert service.calls == [
+        asked.CheckUrlList(list_file=ListFile(obs_bucket="b", list_file_key="l.txt"), **fields)
+    ]
+    assert answer == bucket_pb2.CheckUrlListResponse(
+        is_valid=True,
+        size_bytes=70,
+        url_num=2,
+        checked_urls=[
+            bucket_pb2.CheckedUrl(
+                url="http://h/a", object_key="a", is_available=True, status=200, size_bytes=5
+            ),
+            bucket_pb2.CheckedUrl(url="http://h/b", object_key="b", is_available=True, status=200),
+        ],
+    )
+    bad = (BadUrlLine(7, "no tab"),)
+    service.list_checked = UrlListChecked(70, 1, 1, bad, (), Failure("TRF.0016", "wrong"))
+    answer = await buckets.CheckUrlList(request)
+    assert answer == bucket_pb2.CheckUrlListResponse(
+        error_reason=types_pb2.ErrorReason(error_code="TRF.0016", error_msg="wrong"),
+        size_bytes=70,
+        url_num=1,
+        bad_line_num=1,
+        bad_lines=[bucket_pb2.BadUrlLine(offset=7, reason="no tab")],
+    )
 
 
 async def test_the_catalogue_is_told(catalog: CatalogServiceStub) -> None:

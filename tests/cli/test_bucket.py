@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from omsd.api.grpc.server import GrpcServer, bucket_service, catalog_service
-from omsd.domain.errors import RequestError
-from omsd.domain.questions import CheckedKey, FolderEntry
+from omsd.domain.errors import Failure, RequestError
+from omsd.domain.questions import BadUrlLine, CheckedKey, FolderEntry, UrlListChecked
 from omsd.service import bucket_requests as asked
-from omsd.service.requests import SourceCdn
+from omsd.service.requests import ListFile, SourceCdn
 from tests.cli.conftest import Omsctl
 from tests.fakes.bucket_service import FakeBucketService, FakeCatalog
 from tests.fakes.task_service import FakeTaskService
@@ -114,6 +114,18 @@ async def test_a_cdn_is_compared(omsctl: Omsctl, buckets: FakeBucketService) -> 
     done = await omsctl("bucket", "cdn", "s3://b", "cdn.example.com")
     assert done.code == 4
     assert "other bytes" in done.out
+
+
+async def test_a_url_list_is_checked(omsctl: Omsctl, buckets: FakeBucketService) -> None:
+    done = await omsctl("bucket", "url-list", "s3://b/l.txt", "--region", "r", "--check", "2")
+    assert (done.code, done.out.splitlines()[1].split()) == (0, ["http://h/a", "available"])
+    file = ListFile(obs_bucket="b", list_file_key="l.txt")
+    assert buckets.calls == [asked.CheckUrlList(**KEYS, region="r", list_file=file, check_num=2)]
+    bad = (BadUrlLine(7, "no tab"),)
+    buckets.list_checked = UrlListChecked(70, 1, 1, bad, (), Failure("TRF.0016", "wrong"))
+    done = await omsctl("bucket", "url-list", "s3://b/l.txt", "--region", "r")
+    assert done.code == 4
+    assert done.err == "omsctl: line at byte 7: no tab\nomsctl: TRF.0016 wrong\n"
 
 
 async def test_a_refusal_is_one_line_for_each_field(omsctl: Omsctl, buckets: FakeBucketService) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.drivers.addresses import address_policy
 from omsd.drivers.registry import StoreFactory
 from omsd.ports.web import Web
+from omsd.wire import make_tls_context
 from tests.drivers.scripted import Reply, Seen, scripted
+from tests.wire.test_wire_tls import make_certificate
 
 
 @pytest.fixture
@@ -76,6 +82,24 @@ async def test_a_circle_of_redirects_ends(web: Web) -> None:
         assert error.kind is StoreErrorKind.INVALID
         assert "secret" not in error.message
         assert len(server.seen) == 6
+
+
+async def test_https_never_becomes_http(tmp_path: Path) -> None:
+    make_certificate(
+        tmp_path / "own.pem", "own", names=[x509.IPAddress(ip_address("127.0.0.1"))], issuer=None
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "own.pem")
+    factory = StoreFactory(tls=make_tls_context(verify=False))
+    async with (
+        scripted(lambda seen: Reply(200)) as plain,
+        scripted(lambda seen: Reply(302, headers={"Location": plain.url}), tls=context) as secure,
+    ):
+        error = await refused(factory.web(), secure.url)
+        assert error.kind is StoreErrorKind.INVALID
+        assert "https to http" in error.message
+        assert (len(secure.seen), len(plain.seen)) == (1, 0)
+        await factory.close()
 
 
 @pytest.mark.parametrize("target", ["http://169.254.169.254/", "http://10.1.2.3/", "http://[::1]/"])

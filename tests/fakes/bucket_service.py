@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omsd.domain.model import CloudType
-from omsd.domain.questions import CdnChecked, CheckedKey, FolderEntry
+from omsd.domain.questions import CdnChecked, CheckedKey, CheckedUrl, FolderEntry, UrlListChecked
 from omsd.service import bucket_requests as asked
 from omsd.service.buckets import BucketRegion, CdnInfo, ObjectPage
 from omsd.service.catalog import ApiVersion, CloudInfo, CloudRegions, CloudTypes, Quota, RegionInfo
@@ -18,6 +18,14 @@ class FakeBucketService:
         self.entries: list[FolderEntry] = [FolderEntry("d/", None), FolderEntry("a b", 1536)]
         self.checked: tuple[CheckedKey, ...] = (CheckedKey("k", True, True, True),)
         self.exists = True
+        self.list_checked = UrlListChecked(
+            70,
+            2,
+            0,
+            (),
+            (CheckedUrl("http://h/a", "a", 200, 5, ""), CheckedUrl("http://h/b", "b", 200, -1, "")),
+            None,
+        )
 
     async def list_buckets(self, request: asked.ListBuckets) -> tuple[str, ...]:
         self._note(request)
@@ -43,6 +51,10 @@ class FakeBucketService:
         self._note(request)
         checked = CdnChecked(self.checked, is_of_vendor=True)
         return CdnInfo(True, checked.is_download_available, checked)
+
+    async def check_url_list(self, request: asked.CheckUrlList) -> UrlListChecked:
+        self._note(request)
+        return self.list_checked
 
     def _note(self, call: object) -> None:
         self.calls.append(call)

@@ -14,6 +14,7 @@ from omsd.domain.questions import (
     CdnChecked,
     CheckCdn,
     CheckedKey,
+    CheckUrlList,
     Fault,
     FindPrefix,
     FindRegion,
@@ -34,6 +35,7 @@ from omsd.service.bucket_limits import (
     LIST_BUCKETS_LIMITS,
     LIST_OBJECTS_LIMITS,
     PREFIX_LIMITS,
+    URL_LIST_LIMITS,
 )
 from omsd.service.bucket_validation import (
     validate_bucket_region,
@@ -41,11 +43,12 @@ from omsd.service.bucket_validation import (
     validate_list_buckets,
     validate_list_objects,
     validate_prefix,
+    validate_url_list,
 )
 from omsd.service.buckets import BucketService
 from omsd.service.limits import Count, Limits, Number, Text
 from omsd.service.locations import ValidationPolicy
-from omsd.service.requests import SourceCdn
+from omsd.service.requests import ListFile, SourceCdn
 from tests.service.validation_requests import fields_of, refusal_of, with_value
 
 ANY = ValidationPolicy()
@@ -69,6 +72,10 @@ CALLS: list[tuple[Any, Callable[[Any, ValidationPolicy], Question], Limits, str]
     (PREFIX, validate_prefix, PREFIX_LIMITS, "data_center"),
     (CDN_INFO, validate_cdn, CDN_LIMITS, "region"),
 ]
+URL_LIST = asked.CheckUrlList(
+    **ACCOUNT, region="eu-west-3", list_file=ListFile(obs_bucket="bucket", list_file_key="l.txt"), check_num=1
+)
+CALLS.append((URL_LIST, validate_url_list, URL_LIST_LIMITS, "region"))
 
 
 class Worker:
@@ -98,6 +105,8 @@ def test_valid_calls_become_questions() -> None:
     assert validate_list_objects(OBJECTS, ANY) == ListFolder(place, KEYS, "a/", "", 10)
     assert validate_bucket_region(REGION, ANY) == FindRegion(home, KEYS)
     assert validate_prefix(PREFIX, ANY) == FindPrefix(place, KEYS, "p")
+    assert validate_url_list(URL_LIST, ANY) == CheckUrlList(place, KEYS, "l.txt", 1)
+    assert validate_url_list(with_value(URL_LIST, "check_num", None), ANY).urls_num == 5
     assert validate_cdn(CDN_INFO, ANY) == CheckCdn(place, KEYS, "https://cdn.example.com", ("k",))
 
 
@@ -108,7 +117,9 @@ def test_the_cloud_is_aliyun_where_the_reference_gives_that_default_and_mandator
             error = refusal_of(lambda v=validate, w=without: v(w, ANY))  # type: ignore[misc]
             assert (error.code, fields_of(error)) == ("OMS.1004", ["cloud_type"])
         else:
-            assert validate(without, ANY).at.cloud_type is CloudType.ALIYUN
+            is_list = isinstance(call, asked.CheckUrlList)
+            default = CloudType.HUAWEI if is_list else CloudType.ALIYUN
+            assert validate(without, ANY).at.cloud_type is default
 
 
 def test_hec_is_huawei_cloud_in_any_case() -> None:
@@ -181,6 +192,9 @@ WRONG: list[tuple[Any, str, object, str, str]] = [
     (CDN_INFO, "source_cdn.domain", "u:p@h", "OMS.0081", "source_cdn.domain"),
     (CDN_INFO, "source_cdn.domain", "h\r\nX: y", "OMS.0081", "source_cdn.domain"),
     (CDN_INFO, "source_cdn.authentication_type", "X", "OMS.1003", "source_cdn.authentication_type"),
+    (URL_LIST, "list_file", None, "OMS.1004", "list_file.obs_bucket"),
+    (URL_LIST, "list_file.list_file_key", "", "OMS.1004", "list_file.list_file_key"),
+    (URL_LIST, "list_file.list_file_key", "dir/", "OMS.1003", "list_file.list_file_key"),
     (CDN_INFO, "prefix", asked.PrefixKeyInfo(keys=("a", "")), "OMS.1004", "prefix.keys[1]"),
 ]
 

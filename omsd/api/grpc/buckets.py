@@ -8,11 +8,11 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from omsd.api.grpc.mapping import project_from_pb
-from omsd.domain.questions import size_text
+from omsd.domain.questions import UrlListChecked, size_text
 from omsd.pb.v1 import bucket_pb2, service_pb2_grpc, types_pb2
 from omsd.service import bucket_requests as asked
 from omsd.service.buckets import BucketRegion, CdnInfo, ObjectPage
-from omsd.service.requests import SourceCdn
+from omsd.service.requests import ListFile, SourceCdn
 
 if TYPE_CHECKING:
     # Generic in the stubs only.
@@ -29,6 +29,7 @@ class BucketCalls(Protocol):
     async def bucket_region(self, request: asked.GetBucketRegion) -> BucketRegion: ...
     async def has_prefix(self, request: asked.CheckPrefix) -> bool: ...
     async def cdn_info(self, request: asked.GetCdnInfo) -> CdnInfo: ...
+    async def check_url_list(self, request: asked.CheckUrlList) -> UrlListChecked: ...
 
 
 class BucketServicer(service_pb2_grpc.BucketServiceServicer):
@@ -100,6 +101,41 @@ class BucketServicer(service_pb2_grpc.BucketServiceServicer):
                 for key in info.checked.keys
             ],
         )
+
+    async def CheckUrlList(
+        self, request: bucket_pb2.CheckUrlListRequest, context: Context
+    ) -> bucket_pb2.CheckUrlListResponse:
+        project_from_pb(request.project_id)
+        file = ListFile(
+            list_file_key=request.list_file.list_file_key, obs_bucket=request.list_file.obs_bucket
+        )
+        wanted = asked.CheckUrlList(**_given(request, "region", "check_num"), list_file=file)
+        return _checked_to_pb(await self._buckets.check_url_list(wanted))
+
+
+def _checked_to_pb(found: UrlListChecked) -> bucket_pb2.CheckUrlListResponse:
+    failure = found.failure
+    return bucket_pb2.CheckUrlListResponse(
+        is_valid=failure is None,
+        error_reason=(
+            types_pb2.ErrorReason(error_code=failure.code, error_msg=failure.message) if failure else None
+        ),
+        size_bytes=found.size_bytes,
+        url_num=found.good_num,
+        bad_line_num=found.bad_num,
+        bad_lines=[bucket_pb2.BadUrlLine(offset=line.offset, reason=line.reason) for line in found.bad],
+        checked_urls=[
+            bucket_pb2.CheckedUrl(
+                url=url.url,
+                object_key=url.key,
+                is_available=not url.note,
+                status=url.status,
+                size_bytes=url.size_bytes if url.size_bytes >= 0 else None,
+                note=url.note,
+            )
+            for url in found.urls
+        ],
+    )
 
 
 def _given(message: Message, *names: str) -> dict[str, Any]:

@@ -671,3 +671,196 @@ class CheckedKey(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckedKey: _TypeAlias = CheckedKey  # noqa: Y015
+
+@_typing.final
+class CheckUrlListRequest(_message.Message):
+    """Beyond the reference: is a URL list file fit for a task?"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    CLOUD_TYPE_FIELD_NUMBER: _builtins.int
+    AK_FIELD_NUMBER: _builtins.int
+    SK_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    LIST_FILE_FIELD_NUMBER: _builtins.int
+    CHECK_NUM_FIELD_NUMBER: _builtins.int
+    APP_ID_FIELD_NUMBER: _builtins.int
+    SECURITY_TOKEN_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    project_id: _builtins.str
+    cloud_type: _builtins.str
+    """of the bucket of the file; default HuaweiCloud"""
+    ak: _builtins.str
+    sk: _builtins.str
+    region: _builtins.str
+    check_num: _builtins.int
+    """how many of the first URLs are asked for, 0 to 100, default 5"""
+    app_id: _builtins.str
+    security_token: _builtins.str
+    endpoint: _builtins.str
+    @_builtins.property
+    def list_file(self) -> _types_pb2.ListFile:
+        """one file, not a folder"""
+
+    def __init__(
+        self,
+        *,
+        project_id: _builtins.str = ...,
+        cloud_type: _builtins.str | None = ...,
+        ak: _builtins.str | None = ...,
+        sk: _builtins.str | None = ...,
+        region: _builtins.str | None = ...,
+        list_file: _types_pb2.ListFile | None = ...,
+        check_num: _builtins.int | None = ...,
+        app_id: _builtins.str | None = ...,
+        security_token: _builtins.str | None = ...,
+        endpoint: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ak", b"_ak", "_app_id", b"_app_id", "_check_num", b"_check_num", "_cloud_type", b"_cloud_type", "_endpoint", b"_endpoint", "_region", b"_region", "_security_token", b"_security_token", "_sk", b"_sk", "ak", b"ak", "app_id", b"app_id", "check_num", b"check_num", "cloud_type", b"cloud_type", "endpoint", b"endpoint", "list_file", b"list_file", "region", b"region", "security_token", b"security_token", "sk", b"sk"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ak", b"_ak", "_app_id", b"_app_id", "_check_num", b"_check_num", "_cloud_type", b"_cloud_type", "_endpoint", b"_endpoint", "_region", b"_region", "_security_token", b"_security_token", "_sk", b"_sk", "ak", b"ak", "app_id", b"app_id", "check_num", b"check_num", "cloud_type", b"cloud_type", "endpoint", b"endpoint", "list_file", b"list_file", "project_id", b"project_id", "region", b"region", "security_token", b"security_token", "sk", b"sk"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ak: _TypeAlias = _typing.Literal["ak"]  # noqa: Y015
+    _WhichOneofArgType__ak: _TypeAlias = _typing.Literal["_ak", b"_ak"]  # noqa: Y015
+    _WhichOneofReturnType__app_id: _TypeAlias = _typing.Literal["app_id"]  # noqa: Y015
+    _WhichOneofArgType__app_id: _TypeAlias = _typing.Literal["_app_id", b"_app_id"]  # noqa: Y015
+    _WhichOneofReturnType__check_num: _TypeAlias = _typing.Literal["check_num"]  # noqa: Y015
+    _WhichOneofArgType__check_num: _TypeAlias = _typing.Literal["_check_num", b"_check_num"]  # noqa: Y015
+    _WhichOneofReturnType__cloud_type: _TypeAlias = _typing.Literal["cloud_type"]  # noqa: Y015
+    _WhichOneofArgType__cloud_type: _TypeAlias = _typing.Literal["_cloud_type", b"_cloud_type"]  # noqa: Y015
+    _WhichOneofReturnType__endpoint: _TypeAlias = _typing.Literal["endpoint"]  # noqa: Y015
+    _WhichOneofArgType__endpoint: _TypeAlias = _typing.Literal["_endpoint", b"_endpoint"]  # noqa: Y015
+    _WhichOneofReturnType__region: _TypeAlias = _typing.Literal["region"]  # noqa: Y015
+    _WhichOneofArgType__region: _TypeAlias = _typing.Literal["_region", b"_region"]  # noqa: Y015
+    _WhichOneofReturnType__security_token: _TypeAlias = _typing.Literal["security_token"]  # noqa: Y015
+    _WhichOneofArgType__security_token: _TypeAlias = _typing.Literal["_security_token", b"_security_token"]  # noqa: Y015
+    _WhichOneofReturnType__sk: _TypeAlias = _typing.Literal["sk"]  # noqa: Y015
+    _WhichOneofArgType__sk: _TypeAlias = _typing.Literal["_sk", b"_sk"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ak) -> _WhichOneofReturnType__ak | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__app_id) -> _WhichOneofReturnType__app_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__check_num) -> _WhichOneofReturnType__check_num | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cloud_type) -> _WhichOneofReturnType__cloud_type | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__endpoint) -> _WhichOneofReturnType__endpoint | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__region) -> _WhichOneofReturnType__region | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__security_token) -> _WhichOneofReturnType__security_token | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sk) -> _WhichOneofReturnType__sk | None: ...
+
+Global___CheckUrlListRequest: _TypeAlias = CheckUrlListRequest  # noqa: Y015
+
+@_typing.final
+class CheckUrlListResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IS_VALID_FIELD_NUMBER: _builtins.int
+    ERROR_REASON_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    URL_NUM_FIELD_NUMBER: _builtins.int
+    BAD_LINE_NUM_FIELD_NUMBER: _builtins.int
+    BAD_LINES_FIELD_NUMBER: _builtins.int
+    CHECKED_URLS_FIELD_NUMBER: _builtins.int
+    is_valid: _builtins.bool
+    size_bytes: _builtins.int
+    url_num: _builtins.int
+    """lines that can be used"""
+    bad_line_num: _builtins.int
+    """lines that cannot"""
+    @_builtins.property
+    def error_reason(self) -> _types_pb2.ErrorReason:
+        """absent if the file is valid"""
+
+    @_builtins.property
+    def bad_lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___BadUrlLine]:
+        """the first hundred"""
+
+    @_builtins.property
+    def checked_urls(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedUrl]: ...
+    def __init__(
+        self,
+        *,
+        is_valid: _builtins.bool = ...,
+        error_reason: _types_pb2.ErrorReason | None = ...,
+        size_bytes: _builtins.int = ...,
+        url_num: _builtins.int = ...,
+        bad_line_num: _builtins.int = ...,
+        bad_lines: _abc.Iterable[Global___BadUrlLine] | None = ...,
+        checked_urls: _abc.Iterable[Global___CheckedUrl] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error_reason", b"error_reason"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_line_num", b"bad_line_num", "bad_lines", b"bad_lines", "checked_urls", b"checked_urls", "error_reason", b"error_reason", "is_valid", b"is_valid", "size_bytes", b"size_bytes", "url_num", b"url_num"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckUrlListResponse: _TypeAlias = CheckUrlListResponse  # noqa: Y015
+
+@_typing.final
+class BadUrlLine(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    offset: _builtins.int
+    """of the line's first byte in the file"""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        offset: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BadUrlLine: _TypeAlias = BadUrlLine  # noqa: Y015
+
+@_typing.final
+class CheckedUrl(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    OBJECT_KEY_FIELD_NUMBER: _builtins.int
+    IS_AVAILABLE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    object_key: _builtins.str
+    """of the destination object, decoded"""
+    is_available: _builtins.bool
+    status: _builtins.int
+    """HTTP, 0 if there was no answer"""
+    size_bytes: _builtins.int
+    """absent if the server does not tell"""
+    note: _builtins.str
+    """why it is not available"""
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        object_key: _builtins.str = ...,
+        is_available: _builtins.bool = ...,
+        status: _builtins.int = ...,
+        size_bytes: _builtins.int | None = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "is_available", b"is_available", "note", b"note", "object_key", b"object_key", "size_bytes", b"size_bytes", "status", b"status", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
+    _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size_bytes) -> _WhichOneofReturnType__size_bytes | None: ...
+
+Global___CheckedUrl: _TypeAlias = CheckedUrl  # noqa: Y015

@@ -489,6 +489,11 @@ class BucketServiceStub:
                 request_serializer=omsd_dot_v1_dot_bucket__pb2.GetCdnInfoRequest.SerializeToString,
                 response_deserializer=omsd_dot_v1_dot_bucket__pb2.GetCdnInfoResponse.FromString,
                 _registered_method=True)
+        self.CheckUrlList = channel.unary_unary(
+                '/omsd.v1.BucketService/CheckUrlList',
+                request_serializer=omsd_dot_v1_dot_bucket__pb2.CheckUrlListRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_bucket__pb2.CheckUrlListResponse.FromString,
+                _registered_method=True)
 
 
 class BucketServiceServicer:
@@ -531,6 +536,14 @@ class BucketServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckUrlList(self, request, context):
+        """Beyond the reference: reads a URL list file and asks for some of its URLs. What is wrong with the file is part of the answer, with
+        the code a task would end with; OMS.1020 if its bucket cannot be read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BucketServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -558,6 +571,11 @@ def add_BucketServiceServicer_to_server(servicer, server):
                     servicer.GetCdnInfo,
                     request_deserializer=omsd_dot_v1_dot_bucket__pb2.GetCdnInfoRequest.FromString,
                     response_serializer=omsd_dot_v1_dot_bucket__pb2.GetCdnInfoResponse.SerializeToString,
+            ),
+            'CheckUrlList': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckUrlList,
+                    request_deserializer=omsd_dot_v1_dot_bucket__pb2.CheckUrlListRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_bucket__pb2.CheckUrlListResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -696,6 +714,33 @@ class BucketService:
             '/omsd.v1.BucketService/GetCdnInfo',
             omsd_dot_v1_dot_bucket__pb2.GetCdnInfoRequest.SerializeToString,
             omsd_dot_v1_dot_bucket__pb2.GetCdnInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckUrlList(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.BucketService/CheckUrlList',
+            omsd_dot_v1_dot_bucket__pb2.CheckUrlListRequest.SerializeToString,
+            omsd_dot_v1_dot_bucket__pb2.CheckUrlListResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -182,6 +182,10 @@ class BucketServiceStub:
     """Fetches keys through a CDN and compares them with the bucket's. OMS.1014 if the bucket cannot be read, OMS.0081 if the CDN's
     domain cannot be reached or must not be, OMS.1032 if its authentication needs a key that is missing.
     """
+    CheckUrlList: _grpc.UnaryUnaryMultiCallable[_bucket_pb2.CheckUrlListRequest, _bucket_pb2.CheckUrlListResponse]
+    """Beyond the reference: reads a URL list file and asks for some of its URLs. What is wrong with the file is part of the answer, with
+    the code a task would end with; OMS.1020 if its bucket cannot be read.
+    """
 
 @_typing.type_check_only
 class BucketServiceAsyncStub(BucketServiceStub):
@@ -199,6 +203,10 @@ class BucketServiceAsyncStub(BucketServiceStub):
     GetCdnInfo: _aio.UnaryUnaryMultiCallable[_bucket_pb2.GetCdnInfoRequest, _bucket_pb2.GetCdnInfoResponse]  # type: ignore[assignment]
     """Fetches keys through a CDN and compares them with the bucket's. OMS.1014 if the bucket cannot be read, OMS.0081 if the CDN's
     domain cannot be reached or must not be, OMS.1032 if its authentication needs a key that is missing.
+    """
+    CheckUrlList: _aio.UnaryUnaryMultiCallable[_bucket_pb2.CheckUrlListRequest, _bucket_pb2.CheckUrlListResponse]  # type: ignore[assignment]
+    """Beyond the reference: reads a URL list file and asks for some of its URLs. What is wrong with the file is part of the answer, with
+    the code a task would end with; OMS.1020 if its bucket cannot be read.
     """
 
 class BucketServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -244,6 +252,16 @@ class BucketServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_bucket_pb2.GetCdnInfoResponse, _abc.Awaitable[_bucket_pb2.GetCdnInfoResponse]]:
         """Fetches keys through a CDN and compares them with the bucket's. OMS.1014 if the bucket cannot be read, OMS.0081 if the CDN's
         domain cannot be reached or must not be, OMS.1032 if its authentication needs a key that is missing.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckUrlList(
+        self,
+        request: _bucket_pb2.CheckUrlListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bucket_pb2.CheckUrlListResponse, _abc.Awaitable[_bucket_pb2.CheckUrlListResponse]]:
+        """Beyond the reference: reads a URL list file and asks for some of its URLs. What is wrong with the file is part of the answer, with
+        the code a task would end with; OMS.1020 if its bucket cannot be read.
         """
 
 def add_BucketServiceServicer_to_server(servicer: BucketServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
