@@ -165,7 +165,7 @@ class Accounts:
         self._list_outcomes(hot, batch.outcomes, stage)
         self._count_caveats(hot, batch.outcomes, stage)
         if batch.deferred:
-            self._defer(hot, batch, stage)
+            self._defer(hot, lease, batch, stage)
         if batch.handed:
             self._uploads.hand_over(hot, lease, batch.handed, stage)
         if batch.closed is not None:
@@ -212,13 +212,16 @@ class Accounts:
             stage.outcomes.append((hot, outcomes))
             hot.lists_pending = True
 
-    def _defer(self, hot: HotTask, batch: ShardBatch, stage: Stage) -> None:
+    def _defer(self, hot: HotTask, lease: Lease, batch: ShardBatch, stage: Stage) -> None:
         """Objects whose restore is under way become shards that rest: listed, not final."""
         drafts = plan_restored(batch.deferred, batch.restore_since_s)
         shard_ids = self._mover.add_shards(hot, drafts, stage, already_listed=True)
         if hot.task.state is TaskState.MIGRATING:
             later = partial(self._scheduler.add_shards, hot.task.task_id, shard_ids, rest_s=batch.rest_s)
             stage.after.append(later)
+        if not lease.shard.restore_since_s:
+            told = partial(_log.info, "objects_wait_for_restore", task_id=hot.task.task_id)
+            stage.after.append(partial(told, objects_num=len(batch.deferred)))
 
     def _count_caveats(self, hot: HotTask, outcomes: Sequence[Outcome], stage: Stage) -> None:
         """The first object of a run with a caveat is worth a line in the log; the others only count."""

@@ -132,6 +132,8 @@ async def test_a_restore_that_takes_its_time_survives_a_kill_and_a_pause(
     assert await migrated(moto, destination) == {key: kept.body for key, kept in bucket.objects.items()}
     # At most what the kill left unreported was asked for again.
     assert len(bucket.restores) <= 40
+    told = [event for event in daemon.events() if event["event"] == "objects_wait_for_restore"]
+    assert sum(event["objects_num"] for event in told) == 20, "each once, however often it is asked after"
 
 
 async def test_a_restore_that_is_refused_or_too_late_has_its_own_code(daemon: Daemon, moto: S3Server) -> None:

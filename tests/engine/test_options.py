@@ -10,8 +10,20 @@ from omsd.domain.caveats import Caveat
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.model import OutcomeKind, StoragePolicy
 from omsd.engine.context import ShardFailedError
+from omsd.engine.restore import next_rest_s
 from omsd.ports.objectstore import PutReceipt, Reading
-from tests.engine.harness import KIB, SETTINGS, Report, bodies, fill, keys_shard, make_run, memory_store, spec
+from tests.engine.harness import (
+    KIB,
+    SETTINGS,
+    Report,
+    bodies,
+    fill,
+    keys_shard,
+    make_context,
+    make_run,
+    memory_store,
+    spec,
+)
 from tests.fakes.stores import FaultyStore, failing
 
 SIZES = {"whole": KIB, "streamed": 10 * KIB, "parts": 40 * KIB}
@@ -316,3 +328,18 @@ async def test_a_drain_keeps_what_was_put_off() -> None:
     assert not await run.run()
     assert len(report.deferred) == report.checkpoint.position == report.counters.listed_num
     assert report.deferred == list(objects)[: report.checkpoint.position]
+
+
+@pytest.mark.parametrize(
+    ("age_s", "rest_s"), [(None, 300.0), (60, 300.0), (2400, 600.0), (3000, 750.0), (100_000, 900.0)]
+)
+def test_the_longer_a_restore_takes_the_rarer_it_is_asked_after(age_s: float | None, rest_s: float) -> None:
+    since_s = 0.0 if age_s is None else 5000.0
+    settings = replace(SETTINGS, restore_poll_s=300.0)
+    context = make_context(
+        memory_store(), memory_store(), Report(), settings=settings, restore_since_s=since_s
+    )
+    context.now_s = lambda: since_s + (age_s or 0.0)
+    assert next_rest_s(context) == pytest.approx(rest_s)
+    context.random01 = lambda: 0.0
+    assert next_rest_s(context) == pytest.approx(0.8 * rest_s), "shards spread"
