@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from omsd.domain.caveats import Caveat
 from omsd.domain.errors import Failure, Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import LargeObject, Outcome, OutcomeKind, OverwriteMode
+from omsd.domain.model import LargeObject, Outcome, OverwriteMode
 from omsd.domain.overwrite import Action, decide, equal_crc64
 from omsd.domain.plan import map_key
 from omsd.domain.storage import is_archive_class
@@ -14,7 +14,7 @@ from omsd.engine.context import AT_DESTINATION, AT_SOURCE, GaveUpError, ShardCon
 from omsd.engine.digest import digest_for
 from omsd.engine.multipart import MultipartCopy
 from omsd.engine.outfit import Outfitter, refuses_tags
-from omsd.engine.records import changing, failed_of, record_of, success_of
+from omsd.engine.records import changing, failed_of, record_of, success_of, with_caveats
 from omsd.engine.restore import Deferred, ask_for_restore, defer
 from omsd.engine.servercopy import ServerCopier
 from omsd.engine.stream import BodyTap, BytesBody, PacedBody
@@ -94,7 +94,9 @@ class ObjectCopier:
         while True:
             try:
                 outcome = await self._once(current, target_key)
-                return _with_caveats(outcome, current.caveats) if current.caveats else outcome
+                if current.caveats and isinstance(outcome, Outcome):
+                    return with_caveats(outcome, current.caveats)
+                return outcome
             except GaveUpError as end:
                 if end.error.kind is StoreErrorKind.ARCHIVED:
                     return await self._archived(current, end.error)
@@ -150,6 +152,9 @@ class ObjectCopier:
             if outcome is not None:
                 return outcome
         if self._needs_shard(listed):
+            # Here it is known how long its restore has been waited for.
+            if self._ctx.restore_since_s or self._may_be_archived(listed.storage_class):
+                await self._refuse_archived(listed.key, listed.etag)
             return LargeObject(listed.key, listed.size_bytes)
         if self._ctx.server_copying is not None and self._may_copy():
             outcome = await self._copy_in_service(candidate, listed, target_key)
@@ -166,6 +171,15 @@ class ObjectCopier:
             and self._ctx.large is None
             and not self._server.takes_whole(listed)
         )
+
+    def _may_be_archived(self, storage_class: str) -> bool:
+        return is_archive_class(self._spec.source.cloud_type, storage_class)
+
+    async def _refuse_archived(self, key: str, etag: str) -> None:
+        """Raise ARCHIVED if it cannot be read; some buckets let archived objects be read as they are."""
+        with AT_SOURCE:
+            probe = await self._ctx.source.read(key, offset=0, length=1, if_match=etag)
+            await probe.close()
 
     def _may_copy(self) -> bool:
         """An upload that was begun by streaming is gone on with that way."""
@@ -320,10 +334,9 @@ class ObjectCopier:
             head = await self._ctx.source.head(listed.key)
             if listed.etag and head.etag != listed.etag:
                 raise StoreError(StoreErrorKind.PRECONDITION, f"{listed.key!r} changed after it was listed")
-            if is_archive_class(self._spec.source.cloud_type, head.storage_class):
-                # Before an upload is opened for nothing; some buckets let archived objects be read as they are.
-                probe = await self._ctx.source.read(listed.key, offset=0, length=1, if_match=head.etag)
-                await probe.close()
+        if self._may_be_archived(head.storage_class):
+            # Before an upload is opened for nothing.
+            await self._refuse_archived(head.key, head.etag)
         copy = MultipartCopy(self._ctx, head, target_key)
         options = await self._options_for(candidate, head, Checksums())
         sums, receipt = await copy.run(options)
@@ -385,12 +398,6 @@ class ObjectCopier:
                 StoreErrorKind.ENCRYPTION,
                 f"{target_key!r} was stored, but not encrypted with KMS, and has been removed again",
             )
-
-
-def _with_caveats(outcome: Final, caveats: tuple[Caveat, ...]) -> Final:
-    if not isinstance(outcome, Outcome) or outcome.kind is not OutcomeKind.SUCCESS:
-        return outcome
-    return replace(outcome, caveats=tuple(sorted(set(caveats))))
 
 
 def check_source(head: ObjectHead, sums: Checksums) -> None:

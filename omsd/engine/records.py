@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from omsd.domain.caveats import Caveat
 from omsd.domain.errors import Failure
 from omsd.domain.model import CrcOrigin, Outcome, OutcomeKind, Verdict
 from omsd.domain.overwrite import Action
@@ -59,6 +62,13 @@ def _told(streamed: int | None, published: int | None, stored: int | None) -> tu
         if told is not None:
             value, origins = told, origins | origin
     return value, origins
+
+
+def with_caveats(outcome: Outcome, caveats: tuple[Caveat, ...]) -> Outcome:
+    """The record of a migrated object says what was not taken along; any other stays as it is."""
+    if outcome.kind is not _SUCCEEDED:
+        return outcome
+    return replace(outcome, caveats=tuple(sorted(set(caveats))))
 
 
 def failed_of(key: str, listed: ListedObject | None, failure: Failure) -> Outcome:

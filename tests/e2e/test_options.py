@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -134,6 +135,28 @@ async def test_a_restore_that_takes_its_time_survives_a_kill_and_a_pause(
     assert len(bucket.restores) <= 40
     told = [event for event in daemon.events() if event["event"] == "objects_wait_for_restore"]
     assert sum(event["objects_num"] for event in told) == 20, "each once, however often it is asked after"
+
+
+async def test_a_large_archived_object_is_restored_and_then_shared(daemon: Daemon, moto: S3Server) -> None:
+    destination = await moto.make_bucket()
+    bucket = DialectBucket(vendor="x-amz-", restore_looks=4)
+    bucket.objects = archived(3) | {"large": Kept(random.Random(1).randbytes(40 * MIB), {}, "DEEP_ARCHIVE")}
+    await daemon.start(QUICK_POLLS | {"OMSD_LIMITS__LARGE_OBJECT_MIB": "16"})
+    async with scripted(bucket) as server, daemon.client() as client:
+        wanted = request(
+            fake_node(server.url),
+            node(moto, destination),
+            enable_restore=True,
+            enable_kms=True,
+            dst_storage_policy=types_pb2.DST_STORAGE_POLICY_IA,
+        )
+        task = await ended(client, (await client.create(wanted)).id)
+    assert (task.status, task.successful_num, task.total_num) == (SUCCEEDED, 4, 4), task
+    assert task.total_size == task.complete_size == sum(len(kept.body) for kept in bucket.objects.values())
+    assert await migrated(moto, destination) == {key: kept.body for key, kept in bucket.objects.items()}
+    head = await moto.head(destination, "large")
+    assert (head["ServerSideEncryption"], head["StorageClass"]) == ("aws:kms", "STANDARD_IA")
+    assert not await moto.open_uploads(destination)
 
 
 async def test_a_restore_that_is_refused_or_too_late_has_its_own_code(daemon: Daemon, moto: S3Server) -> None:
