@@ -99,6 +99,18 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.machine_bandwidth is None else parse_bandwidth(self.machine_bandwidth)
 
 
+class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Synchronization tasks.
+
+    max_tasks: of a project. max_queued_events: accepted and not finished, per task; more are refused. max_copies: objects copied at
+    once, per task.
+    """
+
+    max_tasks: Annotated[int, Meta(ge=1, le=1000)] = 5
+    max_queued_events: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
+    max_copies: Annotated[int, Meta(ge=1, le=1024)] = 32
+
+
 def parse_bandwidth(value: str | int) -> int:
     """Bytes per second of a "200MB", "1.5GiB" or a number of MiB. Raises ValueError."""
     found = _BANDWIDTH.fullmatch(str(value).strip())
@@ -163,6 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     server: ServerSettings
     limits: LimitSettings
+    sync: SyncSettings
     network: NetworkSettings
     tls: TlsSettings
     log: LogSettings
@@ -172,6 +185,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
     "limits": LimitSettings,
+    "sync": SyncSettings,
     "network": NetworkSettings,
     "tls": TlsSettings,
     "log": LogSettings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -12,7 +13,7 @@ from pathlib import Path
 import uvloop
 
 from omsd import __version__
-from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service
+from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service, sync_service
 from omsd.clock import SystemClock
 from omsd.config import MIB, Settings
 from omsd.domain.errors import OmsdError
@@ -29,9 +30,13 @@ from omsd.service.locations import ValidationPolicy
 from omsd.service.probing import EndsProbe
 from omsd.service.recovery import recover
 from omsd.service.sweeper import Sweeper
+from omsd.service.sync_hot import SyncLimits
+from omsd.service.sync_ledger import SyncLedger
+from omsd.service.syncs import SyncService
 from omsd.service.tasks import TaskService
 from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
+from omsd.store.syncs import SqliteSyncStore
 from omsd.telemetry.logging import get_logger, setup_logging
 from omsd.telemetry.notify import Notifier
 
@@ -136,12 +141,16 @@ class _Daemon:
         )
         self._sweeper = Sweeper(store, self._executor, clock, self._ledger, self._channel)
         ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
+        sync_store = SqliteSyncStore(store)
+        self._syncs = SyncLedger(sync_store, self._executor, clock, _sync_limits(settings), random.random)
+        syncs = SyncService(sync_store, self._syncs, ends, clock, _policy(settings), zone)
         self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
         buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
         self._server = GrpcServer(
             self._service,
             bucket_service(buckets),
             catalog_service(_catalog(settings, store, clock)),
+            sync_service(syncs),
             listen=settings.server.grpc_listen,
             certificate=_certificate(settings),
         )
@@ -153,7 +162,9 @@ class _Daemon:
             async with asyncio.timeout(_WORKERS_START_DEADLINE_S):
                 await self._executor.wait_ready()
             found = await recover(self._store, self._spool, self._ledger)
+            sync_events_num = await self._syncs.recover()
             ledger = outer.create_task(self._ledger.run(), name="ledger")
+            syncs = outer.create_task(self._syncs.run(), name="sync ledger")
             scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
             sweeper = outer.create_task(self._sweeper.run(), name="sweeper")
             address = await self._server.start()
@@ -165,6 +176,7 @@ class _Daemon:
                 workers=self._executor.worker_count(),
                 resumed=found.migrating_num,
                 waiting=found.waiting_num,
+                sync_events=sync_events_num,
             )
             notifier.ready()
             try:
@@ -179,10 +191,13 @@ class _Daemon:
             await executor
             await self._channel.close()
             await ledger
+            self._syncs.close()
+            await syncs
 
     async def _stop(self, outer: asyncio.TaskGroup, signals: _Signals, scheduler: asyncio.Task[None]) -> None:
         """Nothing new is leased, what runs is drained; a second signal cuts it."""
         self._scheduler.hold()
+        self._syncs.hold()
         hurry = outer.create_task(self._hurry_at(signals), name="second signal")
         await self._executor.stop(grace_s=self._settings.limits.drain_grace_s)
         hurry.cancel()
@@ -236,6 +251,14 @@ def _catalog(settings: Settings, store: SqliteTaskStore, clock: SystemClock) -> 
             ConfiguredEndpoint(entry.cloud_type, entry.region, entry.url) for entry in settings.endpoint
         ),
         max_parallel_tasks=settings.server.max_parallel_tasks,
+    )
+
+
+def _sync_limits(settings: Settings) -> SyncLimits:
+    return SyncLimits(
+        tasks_num=settings.sync.max_tasks,
+        queued_num=settings.sync.max_queued_events,
+        copies_num=settings.sync.max_copies,
     )
 
 

@@ -26,7 +26,7 @@ _MODULE = re.compile(r"\bomsd\.v1(?= import |\.\w+_pb2)")
 def generate(into: Path) -> None:
     """`into` holds exactly the generated package. Raises SystemExit with protoc's status if it fails."""
     protos = sorted(str(path) for path in PROTO.glob("omsd/v1/*.proto"))
-    services = [str(PROTO / "omsd" / "v1" / "service.proto")]
+    services = [path for path in protos if "\nservice " in Path(path).read_text()]
     with tempfile.TemporaryDirectory() as folder:
         _protoc(f"--python_out={folder}", f"--mypy_out=quiet:{folder}", *protos)
         _protoc(f"--grpc_python_out={folder}", f"--mypy_grpc_out=quiet:{folder}", *services)

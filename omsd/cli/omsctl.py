@@ -7,7 +7,7 @@ import os
 import typer
 
 from omsd import __version__
-from omsd.cli import bucket, catalog, task
+from omsd.cli import bucket, catalog, sync, task
 
 HELP = """Order and watch migrations of an omsd server.
 
@@ -30,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(task.app, name="task")
+app.add_typer(sync.app, name="sync")
 app.add_typer(bucket.app, name="bucket")
 app.command("clouds")(catalog.clouds)
 app.command("regions")(catalog.regions)

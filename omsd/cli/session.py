@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from omsd.cli.bucket_client import BucketClient
     from omsd.cli.client import CallError, TaskClient
+    from omsd.cli.sync_client import SyncClient
 
 Result = TypeVar("Result")
+AnyClient = TypeVar("AnyClient")
 
 
 class Exit(IntEnum):
@@ -59,24 +61,29 @@ class Session:
     def client(self) -> TaskClient:
         """A client for `async with`."""
         # grpc takes 100 ms to load; --help does without.
-        from omsd.cli.client import ServerAddress, TaskClient  # noqa: PLC0415
+        from omsd.cli.client import TaskClient  # noqa: PLC0415
+
+        return self._connected(TaskClient)
+
+    def sync_client(self) -> SyncClient:
+        """A client of synchronization tasks for `async with`."""
+        from omsd.cli.sync_client import SyncClient  # noqa: PLC0415
+
+        return self._connected(SyncClient)
+
+    def _connected(self, make: Callable[..., AnyClient]) -> AnyClient:
+        from omsd.cli.client import ServerAddress  # noqa: PLC0415
 
         try:
-            address = ServerAddress(self.server, self.ca_file)
-            return TaskClient(address, self.project, timeout_s=self.timeout_s)
+            return make(ServerAddress(self.server, self.ca_file), self.project, timeout_s=self.timeout_s)
         except OSError as error:
             raise UsageError(f"--ca-file {self.ca_file}: {error.strerror}") from error
 
     def bucket_client(self) -> BucketClient:
         """A client of questions about buckets and of the catalogue for `async with`."""
         from omsd.cli.bucket_client import BucketClient  # noqa: PLC0415
-        from omsd.cli.client import ServerAddress  # noqa: PLC0415
 
-        try:
-            address = ServerAddress(self.server, self.ca_file)
-            return BucketClient(address, self.project, timeout_s=self.timeout_s)
-        except OSError as error:
-            raise UsageError(f"--ca-file {self.ca_file}: {error.strerror}") from error
+        return self._connected(BucketClient)
 
     def console(self) -> Console:
         """Where progress and tables go."""

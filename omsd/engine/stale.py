@@ -15,13 +15,14 @@ async def clear_stale(context: ShardContext, shard: Shard, uploads: Sequence[Ope
 
     Raises ShardFailedError if the destination does not let them go.
     """
-    await _abort_stale(context, uploads)
+    await abort_stale(context, uploads)
     for intent in shard.intents:
         context.doubts[intent.key] = intent
         await settle_doubt(context, intent.key)
 
 
-async def _abort_stale(context: ShardContext, uploads: Sequence[OpenUpload]) -> None:
+async def abort_stale(context: ShardContext, uploads: Sequence[OpenUpload]) -> None:
+    """These uploads are gone. Raises ShardFailedError if the destination does not let them go."""
     for upload in uploads:
         attempt = 0
         while True:

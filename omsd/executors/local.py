@@ -23,6 +23,7 @@ from omsd.executors.questions import answer_of, ask_message
 from omsd.ports.clock import Clock
 from omsd.ports.eventsink import EventSink
 from omsd.ports.executor import ProbeResult, Sweep, SweepResult
+from omsd.ports.objectcopies import CopyOrder, CopyResult, NoteUpload, WorkerGoneError
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +41,18 @@ _ASK_GRACE_S = 5.0
 Reply = TypeVar("Reply")
 
 
+# A shard copies about so many objects at once.
+_COPIES_PER_LEASE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A single copy that a worker has."""
+
+    note: NoteUpload
+    answer: asyncio.Future[CopyResult]
+
+
 @dataclass(slots=True, eq=False)
 class _Worker:
     """One live worker process."""
@@ -52,7 +65,12 @@ class _Worker:
     probes: dict[int, asyncio.Future[ProbeResult]] = field(default_factory=dict)
     sweeps: dict[int, asyncio.Future[SweepResult]] = field(default_factory=dict)
     asks: dict[int, asyncio.Future[protocol.Answered]] = field(default_factory=dict)
+    copies: dict[int, _Copy] = field(default_factory=dict)
     ready: bool = False
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.leases or self.copies)
 
 
 class LocalExecutor:
@@ -141,12 +159,33 @@ class LocalExecutor:
             return
         worker = min(ready, key=lambda candidate: len(candidate.leases))
         worker.leases[lease_id] = work.task_id
+        self._open(worker, work)
+        worker.channel.send_now(protocol.RunShard(lease_id, shard, tuple(stale_uploads)))
+
+    def _open(self, worker: _Worker, work: TaskWork) -> None:
         if worker.opened.get(work.task_id) != work:
             worker.opened[work.task_id] = work
             worker.channel.send_now(protocol.OpenTask(work))
             self._grants.join(worker.worker_id, work.task_id)
             self._regrant()
-        worker.channel.send_now(protocol.RunShard(lease_id, shard, tuple(stale_uploads)))
+
+    async def copy(self, work: TaskWork, order: CopyOrder, note: NoteUpload) -> CopyResult:
+        """What became of one object, copied by the least loaded worker; a cancelled call drops it. Raises WorkerGoneError."""
+        ready = [worker for worker in self._workers if worker.ready]
+        if not ready or self._stopping.is_set():
+            raise WorkerGoneError(begun=False)
+        worker = min(ready, key=lambda one: _COPIES_PER_LEASE * len(one.leases) + len(one.copies))
+        self._open(worker, work)
+        self._next_id += 1
+        copy_id = self._next_id
+        copy = worker.copies[copy_id] = _Copy(note, asyncio.get_running_loop().create_future())
+        worker.channel.send_now(protocol.CopyObject(copy_id, work.task_id, order))
+        try:
+            return await copy.answer
+        except asyncio.CancelledError:
+            if worker.copies.pop(copy_id, None) is not None:
+                worker.channel.send_now(protocol.CutCopy(copy_id))
+            raise
 
     def drain(self, lease_id: LeaseId) -> None:
         """Begin no more objects of this shard."""
@@ -288,6 +327,9 @@ class LocalExecutor:
             for waiting in open_replies:
                 if not waiting.done():
                     waiting.set_exception(ConnectionError("the worker is gone"))
+            for copy in worker.copies.values():
+                if not copy.answer.done():
+                    copy.answer.set_exception(WorkerGoneError(begun=True))
         if worker.leases or not self._stopping.is_set():
             await sink.emit(WorkerLost(worker.worker_id, tuple(worker.leases)))
         await self._notify()
@@ -307,17 +349,16 @@ class LocalExecutor:
             case protocol.Demand():
                 self._take_demand(worker, message)
             case protocol.Probed(probe_id, side, failure, lists):
-                probe = worker.probes.get(probe_id)
-                if probe is not None and not probe.done():
-                    probe.set_result(ProbeResult(side, failure, lists))
+                _reply(worker.probes.get(probe_id), ProbeResult(side, failure, lists))
             case protocol.Swept(sweep_id, uploads, intents, failure_text):
-                sweep = worker.sweeps.get(sweep_id)
-                if sweep is not None and not sweep.done():
-                    sweep.set_result(SweepResult(uploads, intents, failure_text))
+                _reply(worker.sweeps.get(sweep_id), SweepResult(uploads, intents, failure_text))
             case protocol.Answered(ask_id):
-                reply = worker.asks.get(ask_id)
-                if reply is not None and not reply.done():
-                    reply.set_result(message)
+                _reply(worker.asks.get(ask_id), message)
+            case protocol.Copied():
+                _end_copy(worker, message)
+                await self._notify()
+            case protocol.CopyUpload():
+                _note_upload(worker, message)
             case protocol.Done(event) | protocol.Released(event) | protocol.Failed(event):
                 worker.leases.pop(event.lease_id, None)
                 await sink.emit(event)
@@ -331,11 +372,11 @@ class LocalExecutor:
             self._changed.notify_all()
 
     async def _idle_within(self, seconds: float, *, hurried: bool) -> bool:
-        """True when no lease is left; False when the time is up, or somebody hurries."""
+        """True when no lease and no copy is left; False when the time is up, or somebody hurries."""
 
         async def idle() -> None:
             async with self._changed:
-                await self._changed.wait_for(lambda: not any(worker.leases for worker in self._workers))
+                await self._changed.wait_for(lambda: not any(worker.busy for worker in self._workers))
 
         async def until_hurried() -> None:
             await self._hurry.wait()
@@ -388,3 +429,18 @@ async def _end(process: asyncio.subprocess.Process, channel: protocol.Channel[pr
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+def _reply(waiting: asyncio.Future[Reply] | None, answer: Reply) -> None:
+    if waiting is not None and not waiting.done():
+        waiting.set_result(answer)
+
+
+def _end_copy(worker: _Worker, message: protocol.Copied) -> None:
+    if copy := worker.copies.pop(message.copy_id, None):
+        _reply(copy.answer, message.result)
+
+
+def _note_upload(worker: _Worker, message: protocol.CopyUpload) -> None:
+    if copy := worker.copies.get(message.copy_id):
+        copy.note(message.upload, message.opened)

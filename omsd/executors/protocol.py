@@ -33,6 +33,7 @@ from omsd.domain.manifest import NO_LISTS, ListsFound
 from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork, UploadIntent
 from omsd.domain.questions import Fault
 from omsd.ports.executor import Sweep
+from omsd.ports.objectcopies import CopyOrder, CopyResult
 
 # The largest message is a batch of some thousand records with keys of 1,024 bytes.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -89,6 +90,20 @@ class SetBudget(_Message, frozen=True, array_like=True, tag=True):
     limit_bytes_per_s: int | None
 
 
+class CopyObject(_Message, frozen=True, array_like=True, tag=True):
+    """Copy one object of an open task, without a shard."""
+
+    copy_id: int
+    task_id: TaskId
+    order: CopyOrder
+
+
+class CutCopy(_Message, frozen=True, array_like=True, tag=True):
+    """Drop that copy; it is not answered any more."""
+
+    copy_id: int
+
+
 class Probe(_Message, frozen=True, array_like=True, tag=True):
     probe_id: int
     work: TaskWork
@@ -128,6 +143,8 @@ ToWorker = (
     | IntentNoted
     | SweepUploads
     | Ask
+    | CopyObject
+    | CutCopy
 )
 
 
@@ -185,6 +202,19 @@ class Closed(_Message, frozen=True, array_like=True, tag=True):
 
 class Listed(_Message, frozen=True, array_like=True, tag=True):
     event: ListSettled
+
+
+class Copied(_Message, frozen=True, array_like=True, tag=True):
+    copy_id: int
+    result: CopyResult
+
+
+class CopyUpload(_Message, frozen=True, array_like=True, tag=True):
+    """A multipart upload of that copy was opened, else closed."""
+
+    copy_id: int
+    upload: OpenUpload
+    opened: bool
 
 
 class Probed(_Message, frozen=True, array_like=True, tag=True):
@@ -247,6 +277,8 @@ FromWorker = (
     | Swept
     | Answered
     | Demand
+    | Copied
+    | CopyUpload
 )
 
 _WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -14,14 +15,13 @@ from omsd.domain.model import (
     Credentials,
     LeaseId,
     Location,
-    Shard,
     ShardKind,
     TaskId,
     TaskSpec,
     TaskWork,
 )
 from omsd.engine.buffers import BufferBudget
-from omsd.engine.context import ShardContext, ShardFailedError, TaskNotes
+from omsd.engine.context import ShardContext, ShardFailedError, TaskNotes, UploadLog
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.large import PartsRun
 from omsd.engine.lists import ListsRun
@@ -29,9 +29,11 @@ from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.preflight import check_destination
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
+from omsd.engine.single import settings_for_events
 from omsd.engine.sweep import sweep_uploads
 from omsd.engine.throttle import Throttle
 from omsd.executors import protocol
+from omsd.executors.copies import CopyRunner
 from omsd.executors.demand import DemandReporter
 from omsd.executors.listprobe import find_lists, list_location, patiently
 from omsd.executors.uploadlog import LeaseUploads
@@ -91,6 +93,12 @@ class _OpenTask:
             note="the objects are streamed instead",
         )
 
+    async def release(self) -> None:
+        """One of its shards or copies has ended."""
+        self.shards -= 1
+        if self.shards == 0 and self.forgotten:
+            await self.close()
+
     async def close(self) -> None:
         """The stores are closed."""
         stores, self._stores = self._stores, None
@@ -125,6 +133,7 @@ class Worker:
         self._demand = DemandReporter()
         self._runs: dict[LeaseId, Run] = {}
         self._uploads: dict[LeaseId, LeaseUploads] = {}
+        self._copies = CopyRunner(channel.send)
 
     async def run(self, abandon: Callable[[], None]) -> None:
         """Serve until the control process closes the channel.
@@ -138,7 +147,7 @@ class Worker:
             while (message := await self._channel.receive()) is not None:
                 await self._take(message, group)
             reporting.cancel()
-            if self._runs:
+            if self._runs or self._copies:
                 abandon()
         for task in self._tasks.values():
             await task.close()
@@ -151,6 +160,10 @@ class Worker:
                 await self._forget(task_id)
             case protocol.RunShard():
                 await self._begin(message, group)
+            case protocol.CopyObject():
+                self._begin_copy(message, group)
+            case protocol.CutCopy(copy_id):
+                self._copies.cut(copy_id)
             case protocol.SetBudget(task_id, limit_bytes_per_s):
                 self._demand.set_limit(task_id, limit_bytes_per_s)
             case protocol.IntentNoted(lease_id, key):
@@ -215,7 +228,12 @@ class Worker:
         task = self._tasks[shard.task_id]
         uploads = LeaseUploads(lease_id, self._emit)
         try:
-            context = self._context(task, uploads, shard)
+            context = self._context(
+                task,
+                uploads,
+                redo_since_s=task.work.started_s if shard.attempt > 1 else None,
+                restore_since_s=shard.restore_since_s,
+            )
         except StoreError as error:
             failure = failure_of(error, error.side or Side.SOURCE)
             await self._emit(ShardFailed(lease_id, failure, decisive=True))
@@ -233,9 +251,7 @@ class Worker:
             await self._emit(await self._end_of(run, lease_id))
         finally:
             del self._runs[lease_id], self._uploads[lease_id]
-            task.shards -= 1
-            if task.shards == 0 and task.forgotten:
-                await task.close()
+            await task.release()
 
     async def _end_of(self, run: Run, lease_id: LeaseId) -> protocol.EndingEvent:
         """Run the shard; how its lease ended."""
@@ -256,7 +272,25 @@ class Worker:
             )
         return ShardDone(lease_id) if finished else ShardReleased(lease_id)
 
-    def _context(self, task: _OpenTask, uploads: LeaseUploads, shard: Shard) -> ShardContext:
+    def _begin_copy(self, message: protocol.CopyObject, group: asyncio.TaskGroup) -> None:
+        task = self._tasks[message.task_id]
+        order = message.order
+
+        def make_context(uploads: UploadLog) -> ShardContext:
+            context = self._context(
+                task,
+                uploads,
+                redo_since_s=order.redo_since_s or None,
+                restore_since_s=order.restore_since_s,
+            )
+            return replace(context, settings=settings_for_events(self._settings))
+
+        task.shards += 1
+        self._copies.begin(group, message, make_context, task.release)
+
+    def _context(
+        self, task: _OpenTask, uploads: UploadLog, *, redo_since_s: float | None, restore_since_s: float
+    ) -> ShardContext:
         spec = task.work.spec
         source, destination = task.stores(self._open_store)
         return ShardContext(
@@ -268,12 +302,12 @@ class Worker:
             budget=self._budget,
             pacers=PacerPair(self._pacer(spec.source), self._pacer(spec.destination)),
             uploads=uploads,
-            redo_since_s=task.work.started_s if shard.attempt > 1 else None,
+            redo_since_s=redo_since_s,
             learned=task.learned,
             server_copying=task.server_copying(self._open_store) if self._may_copy(spec) else None,
             lists=task.lists(self._open_store),
             notes=task.notes,
-            restore_since_s=shard.restore_since_s,
+            restore_since_s=restore_since_s,
         )
 
     def _may_copy(self, spec: TaskSpec) -> bool:

@@ -195,3 +195,70 @@ SELECT kind, number, size_bytes, text_bytes, lines_num FROM list_parts WHERE tas
 
 -- name: last_ids
 SELECT (SELECT coalesce(max(task_id), 0) FROM tasks), (SELECT coalesce(max(shard_id), 0) FROM shards);
+
+-- name: insert_sync
+INSERT INTO sync_tasks VALUES (
+    :number, :sync_task_id, :project_id, :spec, :deletes, :state, :created_ms, :last_started_ms
+);
+
+-- name: update_sync
+UPDATE sync_tasks SET state = :state, last_started_ms = :last_started_ms WHERE number = :number;
+
+-- name: delete_sync
+DELETE FROM sync_tasks WHERE number = :number;
+
+-- name: put_sync_credentials
+INSERT OR REPLACE INTO sync_credentials VALUES (:number, :sealed);
+
+-- name: drop_sync_credentials
+DELETE FROM sync_credentials WHERE number = :number;
+
+-- name: add_sync_event
+INSERT INTO sync_events VALUES (:event_id, :number, :key, :literal, :accepted_ms, :restore_since_s);
+
+-- name: put_sync_restore
+UPDATE sync_events SET restore_since_s = :restore_since_s WHERE event_id = :event_id;
+
+-- name: drop_sync_event
+DELETE FROM sync_events WHERE event_id = :event_id;
+
+-- name: add_sync_figures
+INSERT INTO sync_figures VALUES (
+    :number, :start_ms, :request_num, :success_num, :failure_num, :skip_num, :size_bytes
+)
+ON CONFLICT (number, start_ms) DO UPDATE SET
+    request_num = request_num + excluded.request_num, success_num = success_num + excluded.success_num,
+    failure_num = failure_num + excluded.failure_num, skip_num = skip_num + excluded.skip_num,
+    size_bytes = size_bytes + excluded.size_bytes;
+
+-- name: put_sync_upload
+INSERT OR REPLACE INTO sync_uploads VALUES (:number, :event_id, :key, :upload_id);
+
+-- name: drop_sync_upload
+DELETE FROM sync_uploads WHERE number = :number AND key = :key AND upload_id = :upload_id;
+
+-- name: sync_tasks
+SELECT * FROM sync_tasks ORDER BY number;
+
+-- name: sync_credentials
+SELECT sealed FROM sync_credentials WHERE number = :number;
+
+-- name: sync_events
+SELECT event_id, key, literal, accepted_ms, restore_since_s FROM sync_events WHERE number = :number ORDER BY event_id;
+
+-- name: sync_uploads
+SELECT event_id, key, upload_id FROM sync_uploads WHERE number = :number;
+
+-- name: sync_figures
+SELECT * FROM sync_figures WHERE number = :number AND start_ms >= :start_ms AND start_ms < :end_ms ORDER BY start_ms;
+
+-- name: sync_total
+SELECT
+    coalesce(sum(request_num), 0) AS request_num, coalesce(sum(success_num), 0) AS success_num,
+    coalesce(sum(failure_num), 0) AS failure_num, coalesce(sum(skip_num), 0) AS skip_num,
+    coalesce(sum(size_bytes), 0) AS size_bytes,
+    (SELECT count(*) FROM sync_events WHERE sync_events.number = :number) AS queued_num
+FROM sync_figures WHERE number = :number AND start_ms >= :start_ms AND start_ms < :end_ms;
+
+-- name: sync_last_ids
+SELECT (SELECT coalesce(max(number), 0) FROM sync_tasks), (SELECT coalesce(max(event_id), 0) FROM sync_events);

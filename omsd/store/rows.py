@@ -64,7 +64,7 @@ def task_to_row(task: Task) -> Row:
     row |= {name: getattr(task.counters, name) for name in _COUNTER_NAMES}
     return row | {
         "task_id": task.task_id,
-        "spec": json.dumps(asdict(task.spec)),
+        "spec": spec_to_json(task.spec),
         "state": int(task.state),
         "priority": task.priority.value,
         "windows": json.dumps([[w.start_minute, w.end_minute, w.limit_bytes_per_s] for w in task.windows]),
@@ -80,7 +80,7 @@ def task_from_row(row: sqlite3.Row) -> Task:
     try:
         return Task(
             task_id=TaskId(row["task_id"]),
-            spec=_spec_from_json(row["spec"]),
+            spec=spec_from_json(row["spec"]),
             state=TaskState(row["state"]),
             priority=Priority(row["priority"]),
             windows=tuple(BandwidthWindow(*window) for window in json.loads(row["windows"])),
@@ -95,7 +95,13 @@ def task_from_row(row: sqlite3.Row) -> Task:
         raise CorruptRowError(f"the stored row of task {row['task_id']} is damaged: {error}") from error
 
 
-def _spec_from_json(text: str) -> TaskSpec:
+def spec_to_json(spec: TaskSpec) -> str:
+    """What spec_from_json() reads."""
+    return json.dumps(asdict(spec))
+
+
+def spec_from_json(text: str) -> TaskSpec:
+    """Raises ValueError, KeyError or TypeError if it is damaged."""
     raw = json.loads(text)
     raw["source"] = _location(raw["source"])
     raw["destination"] = _location(raw["destination"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -44,7 +45,7 @@ from omsd.store.uploadrows import (
     part_from_row,
     plan_from_text,
 )
-from omsd.store.writes import plan_writes
+from omsd.store.writes import Write, plan_writes
 
 DATABASE_FILE = "omsd.db"
 # Another process may look into the file (a backup); nobody else writes.
@@ -68,6 +69,12 @@ class SqliteTaskStore:
         self._writer = writer
         self._reader = reader
         self._queries = load_queries()
+        self._writing = asyncio.Lock()
+
+    @property
+    def sealer(self) -> Sealer:
+        """What seals credentials in this store."""
+        return self._sealer
 
     @classmethod
     async def open(cls, state_dir: Path, *, credentials_directory: Path | None = None) -> SqliteTaskStore:
@@ -94,10 +101,18 @@ class SqliteTaskStore:
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """All changes are durable, in this order, or none is."""
+        await self.write(plan_writes(changes, self._sealer))
+
+    async def write(self, writes: Iterable[Write]) -> None:
+        """All writes are durable, in this order, or none is; transactions of several callers take turns."""
+        async with self._writing:
+            await self._write(writes)
+
+    async def _write(self, writes: Iterable[Write]) -> None:
         with _translated(self._path):
             await self._writer.execute("BEGIN IMMEDIATE")
             try:
-                for name, rows in plan_writes(changes, self._sealer):
+                for name, rows in writes:
                     await self._writer.executemany(self._queries[name], rows)
                 await self._writer.execute("COMMIT")
             except BaseException:
@@ -106,12 +121,12 @@ class SqliteTaskStore:
                 raise
 
     async def get_task(self, task_id: TaskId) -> Task | None:
-        rows = await self._read("get_task", {"task_id": task_id})
+        rows = await self.read("get_task", {"task_id": task_id})
         return task_from_row(rows[0]) if rows else None
 
     async def find_request(self, project_id: str, request_id: str) -> Task | None:
         """The task that was made by this request."""
-        rows = await self._read("find_request", {"project_id": project_id, "request_id": request_id})
+        rows = await self.read("find_request", {"project_id": project_id, "request_id": request_id})
         return task_from_row(rows[0]) if rows else None
 
     async def list_tasks(self, query: TaskQuery) -> tuple[tuple[Task, ...], int]:
@@ -123,28 +138,28 @@ class SqliteTaskStore:
             "offset": query.offset,
             "limit": query.limit,
         }
-        rows = await self._read("list_tasks", wanted)
-        count = await self._read("count_tasks", wanted)
+        rows = await self.read("list_tasks", wanted)
+        count = await self.read("count_tasks", wanted)
         return tuple(map(task_from_row, rows)), count[0][0]
 
     async def count_created(self, project_id: str, since_ms: int) -> int:
         """How many of the project's tasks were created since; deleted ones are not known any more."""
-        rows = await self._read("count_created", {"project_id": project_id, "since_ms": since_ms})
+        rows = await self.read("count_created", {"project_id": project_id, "since_ms": since_ms})
         count: int = rows[0][0]
         return count
 
     async def tasks_in(self, states: Sequence[TaskState]) -> tuple[Task, ...]:
         """Every task in one of these states, of all projects, oldest first."""
-        rows = [row for state in states for row in await self._read("tasks_in_state", {"state": int(state)})]
+        rows = [row for state in states for row in await self.read("tasks_in_state", {"state": int(state)})]
         return tuple(sorted(map(task_from_row, rows), key=lambda task: task.task_id))
 
     async def credentials(self, task_id: TaskId) -> TaskCredentials | None:
-        rows = await self._read("get_credentials", {"task_id": task_id})
+        rows = await self.read("get_credentials", {"task_id": task_id})
         return self._sealer.unseal(task_id, rows[0]["sealed"]) if rows else None
 
     async def open_shards(self, task_id: TaskId) -> tuple[OpenShard, ...]:
         """The shards that are not finished, in order."""
-        rows = await self._read("open_shards", {"task_id": task_id})
+        rows = await self.read("open_shards", {"task_id": task_id})
         return tuple(
             OpenShard(
                 ShardId(row["shard_id"]),
@@ -158,43 +173,43 @@ class SqliteTaskStore:
 
     async def get_shard(self, shard_id: ShardId) -> Shard:
         """The shard at its checkpoint. Raises CorruptRowError."""
-        rows = await self._read("get_shard", {"shard_id": shard_id})
+        rows = await self.read("get_shard", {"shard_id": shard_id})
         if not rows:
             raise TaskStoreError(f"{self._path}: shard {shard_id} is missing; restore the file from a backup")
         return shard_from_row(rows[0])
 
     async def stale_uploads(self, task_id: TaskId, shard_id: ShardId) -> tuple[OpenUpload, ...]:
         """Open uploads of this shard, and those of the task whose shard is finished or gone."""
-        rows = await self._read("stale_uploads", {"task_id": task_id, "shard_id": shard_id})
+        rows = await self.read("stale_uploads", {"task_id": task_id, "shard_id": shard_id})
         return tuple(OpenUpload(row["key"], row["upload_id"]) for row in rows)
 
     async def stale_intents(self, task_id: TaskId, shard_id: ShardId) -> tuple[UploadIntent, ...]:
         """Intents of this shard, and those of the task whose shard is finished or gone; shard_id 0: all of the task."""
-        rows = await self._read("stale_intents", {"task_id": task_id, "shard_id": shard_id})
+        rows = await self.read("stale_intents", {"task_id": task_id, "shard_id": shard_id})
         found: list[UploadIntent] = []
         for row in rows:
-            recorded = await self._read("uploads_of_key", {"key": row["key"]})
+            recorded = await self.read("uploads_of_key", {"key": row["key"]})
             found.append(intent_from_row(row, tuple(each["upload_id"] for each in recorded)))
         return tuple(found)
 
     async def kept_upload(self, task_id: TaskId, key: str) -> KeptUpload | None:
         """The upload of a destination key that is gone on with."""
-        rows = await self._read("kept_upload", {"task_id": task_id, "key": key})
+        rows = await self.read("kept_upload", {"task_id": task_id, "key": key})
         if not rows:
             return None
         upload = OpenUpload(key, rows[0]["upload_id"])
-        parts = await self._read(
+        parts = await self.read(
             "upload_parts", {"task_id": task_id, "key": key, "upload_id": upload.upload_id}
         )
         return KeptUpload(upload, plan_from_text(rows[0]["plan"]), tuple(map(part_from_row, parts)))
 
     async def open_uploads(self, task_id: TaskId) -> OpenUploads:
         """Everything of the task that is recorded as open."""
-        rows = await self._read("open_uploads", {"task_id": task_id})
+        rows = await self.read("open_uploads", {"task_id": task_id})
         parts: dict[OpenUpload, dict[int, int]] = {
             OpenUpload(row["key"], row["upload_id"]): {} for row in rows if row["plan"]
         }
-        for row in await self._read("part_sizes", {"task_id": task_id}):
+        for row in await self.read("part_sizes", {"task_id": task_id}):
             sizes = parts.get(OpenUpload(row["key"], row["upload_id"]))
             if sizes is not None:
                 sizes[row["part_number"]] = row["size_bytes"]
@@ -205,12 +220,12 @@ class SqliteTaskStore:
         )
 
     async def due_sweeps(self) -> tuple[TaskId, ...]:
-        rows = await self._read("due_sweeps", {})
+        rows = await self.read("due_sweeps", {})
         return tuple(TaskId(row["task_id"]) for row in rows)
 
     async def get_sweep(self, task_id: TaskId) -> tuple[Location, Credentials] | None:
         """Destination and keys. Raises CredentialsUnreadableError."""
-        rows = await self._read("get_sweep", {"task_id": task_id})
+        rows = await self.read("get_sweep", {"task_id": task_id})
         if not rows:
             return None
         keys = self._sealer.unseal(task_id, rows[0]["sealed"])
@@ -218,7 +233,7 @@ class SqliteTaskStore:
 
     async def failed_page(self, task_id: TaskId, after_row: int, limit: int) -> tuple[FailedObject, ...]:
         """Failed rows in the order they were stored, behind a row."""
-        rows = await self._read("failed_page", {"task_id": task_id, "after_row": after_row, "limit": limit})
+        rows = await self.read("failed_page", {"task_id": task_id, "after_row": after_row, "limit": limit})
         return tuple(
             FailedObject(row["key"], row["size_bytes"], row["code"], row["message"], row["row_id"])
             for row in rows
@@ -226,12 +241,12 @@ class SqliteTaskStore:
 
     async def failure_tally(self, task_id: TaskId) -> Mapping[str, tuple[int, str]]:
         """Code -> (failures with it, message of the first), also when failed objects are not recorded."""
-        rows = await self._read("failure_tally", {"task_id": task_id})
+        rows = await self.read("failure_tally", {"task_id": task_id})
         return {row["code"]: (row["failed_num"], row["message"]) for row in rows}
 
     async def list_parts(self, task_id: TaskId) -> tuple[ListPart, ...]:
         """The spooled files of the task's lists that are not settled, by list and number."""
-        rows = await self._read("list_parts", {"task_id": task_id})
+        rows = await self.read("list_parts", {"task_id": task_id})
         return tuple(
             ListPart(
                 OutcomeKind(row["kind"]),
@@ -245,7 +260,7 @@ class SqliteTaskStore:
 
     async def last_ids(self) -> tuple[TaskId, ShardId]:
         """The highest ids in use, 0 if there are none."""
-        rows = await self._read("last_ids", {})
+        rows = await self.read("last_ids", {})
         return TaskId(rows[0][0]), ShardId(rows[0][1])
 
     async def close(self) -> None:
@@ -258,7 +273,8 @@ class SqliteTaskStore:
             finally:
                 self._lock.release()
 
-    async def _read(self, name: str, wanted: Row) -> list[sqlite3.Row]:
+    async def read(self, name: str, wanted: Row) -> list[sqlite3.Row]:
+        """The rows a named query finds."""
         with _translated(self._path):
             return list(await self._reader.execute_fetchall(self._queries[name], wanted))
 

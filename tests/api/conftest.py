@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from grpc import aio
 
-from omsd.api.grpc.server import GrpcServer
+from omsd.api.grpc.server import GrpcServer, sync_service
 from omsd.pb.v1.service_pb2_grpc import MigrationTaskServiceStub
+from tests.fakes.sync_service import FakeSyncService
 from tests.fakes.task_service import FakeTaskService
 
 
@@ -18,8 +19,13 @@ def tasks() -> FakeTaskService:
 
 
 @pytest.fixture
-async def server(tasks: FakeTaskService) -> AsyncIterator[GrpcServer]:
-    server = GrpcServer(tasks, listen="127.0.0.1:0")
+def syncs() -> FakeSyncService:
+    return FakeSyncService()
+
+
+@pytest.fixture
+async def server(tasks: FakeTaskService, syncs: FakeSyncService) -> AsyncIterator[GrpcServer]:
+    server = GrpcServer(tasks, sync_service(syncs), listen="127.0.0.1:0")
     yield server
     await server.stop(grace_s=0)
 

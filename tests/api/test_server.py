@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
-from omsd.api.grpc.server import TASK_SERVICE, GrpcServer, ListenError
+from omsd.api.grpc.server import SYNC_SERVICE, TASK_SERVICE, GrpcServer, ListenError
 from omsd.domain.errors import Refusal, RequestError, Violation
 from omsd.domain.model import TaskId, TaskState
 from omsd.pb.v1 import task_pb2, types_pb2
@@ -273,11 +273,11 @@ async def test_health_serves_after_the_start_and_no_more_while_draining(
     channel: aio.Channel, server: GrpcServer
 ) -> None:
     stub = health_pb2_grpc.HealthStub(channel)
-    for name in ("", TASK_SERVICE):
+    for name in ("", TASK_SERVICE, SYNC_SERVICE):
         answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     await server.drain()
-    for name in ("", TASK_SERVICE):
+    for name in ("", TASK_SERVICE, SYNC_SERVICE):
         answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
         assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -306,7 +306,7 @@ async def test_reflection_lists_the_services_and_describes_ours(channel: aio.Cha
 
     listed, described = [answer async for answer in stub.ServerReflectionInfo(ask())]
     names = {service.name for service in listed.list_services_response.service}
-    assert {TASK_SERVICE, "grpc.health.v1.Health"} <= names
+    assert {TASK_SERVICE, SYNC_SERVICE, "grpc.health.v1.Health"} <= names
     assert b"WatchTask" in described.file_descriptor_response.file_descriptor_proto[0]
 
 

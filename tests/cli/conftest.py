@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from omsd.api.grpc.server import GrpcServer
+from omsd.api.grpc.server import GrpcServer, sync_service
+from tests.fakes.sync_service import FakeSyncService
 from tests.fakes.task_service import FakeTaskService
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -49,8 +50,13 @@ def tasks() -> FakeTaskService:
 
 
 @pytest.fixture
-async def server(tasks: FakeTaskService) -> AsyncIterator[GrpcServer]:
-    server = GrpcServer(tasks, listen="127.0.0.1:0")
+def syncs() -> FakeSyncService:
+    return FakeSyncService()
+
+
+@pytest.fixture
+async def server(tasks: FakeTaskService, syncs: FakeSyncService) -> AsyncIterator[GrpcServer]:
+    server = GrpcServer(tasks, sync_service(syncs), listen="127.0.0.1:0")
     yield server
     await server.stop(grace_s=0)
 

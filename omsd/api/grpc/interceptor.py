@@ -22,8 +22,10 @@ from omsd.telemetry.logging import bind_log_context, get_logger
 
 REQUEST_ID_KEY = "x-request-id"
 OUR_METHODS = "/omsd."
-# Reads are asked many times a second by watchers; they would drown the changes.
-QUIET_METHODS = frozenset({"GetTask", "ListTasks", "WatchTask"})
+# Asked many times a second: reads of watchers, events. They would drown the changes.
+QUIET_METHODS = frozenset(
+    {"GetTask", "ListTasks", "WatchTask", "GetSyncTask", "ListSyncTasks", "CreateSyncEvents"}
+)
 
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 

@@ -45,20 +45,20 @@ def task_id_from_pb(task_id: int) -> TaskId:
 
 def create_from_pb(message: task_pb2.CreateTaskRequest) -> requests.CreateTask:
     """The call as written. Raises RequestError naming every enumeration with an unknown number."""
-    enums = _EnumReader()
+    enums = EnumReader()
     request = requests.CreateTask(
         src_node=_src_node_from_pb(message.src_node) if message.HasField("src_node") else None,
         dst_node=_dst_node_from_pb(message.dst_node) if message.HasField("dst_node") else None,
         task_type=enums.lower(types_pb2.TaskType, message.task_type, "task_type"),
-        description=_given(message, "description"),
-        enable_kms=_given(message, "enable_kms"),
-        migrate_since=_given(message, "migrate_since"),
+        description=given(message, "description"),
+        enable_kms=given(message, "enable_kms"),
+        migrate_since=given(message, "migrate_since"),
         bandwidth_policy=rules_from_pb(message.bandwidth_policy) or None,
-        source_cdn=_cdn_from_pb(message.source_cdn) if message.HasField("source_cdn") else None,
+        source_cdn=cdn_from_pb(message.source_cdn) if message.HasField("source_cdn") else None,
         smn_config=_smn_from_pb(message.smn_config) if message.HasField("smn_config") else None,
-        enable_metadata_migration=_given(message, "enable_metadata_migration"),
-        enable_restore=_given(message, "enable_restore"),
-        enable_failed_object_recording=_given(message, "enable_failed_object_recording"),
+        enable_metadata_migration=given(message, "enable_metadata_migration"),
+        enable_restore=given(message, "enable_restore"),
+        enable_failed_object_recording=given(message, "enable_failed_object_recording"),
         object_overwrite_mode=enums.upper(
             types_pb2.ObjectOverwriteMode, message.object_overwrite_mode, "object_overwrite_mode"
         ),
@@ -68,7 +68,7 @@ def create_from_pb(message: task_pb2.CreateTaskRequest) -> requests.CreateTask:
         consistency_check=enums.lower(
             types_pb2.ConsistencyCheck, message.consistency_check, "consistency_check"
         ),
-        enable_requester_pays=_given(message, "enable_requester_pays"),
+        enable_requester_pays=given(message, "enable_requester_pays"),
         task_priority=enums.upper(types_pb2.TaskPriority, message.task_priority, "task_priority"),
         request_id=message.request_id or None,
     )
@@ -79,39 +79,39 @@ def create_from_pb(message: task_pb2.CreateTaskRequest) -> requests.CreateTask:
 def start_from_pb(message: task_pb2.StartTaskRequest) -> requests.StartTask:
     """The call as written."""
     return requests.StartTask(
-        dst_ak=_given(message, "dst_ak"),
-        dst_sk=_given(message, "dst_sk"),
-        src_ak=_given(message, "src_ak"),
-        src_sk=_given(message, "src_sk"),
-        src_security_token=_given(message, "src_security_token"),
-        dst_security_token=_given(message, "dst_security_token"),
-        json_auth_file=_given(message, "json_auth_file"),
-        source_cdn_authentication_key=_given(message, "source_cdn_authentication_key"),
-        migrate_failed_object=_given(message, "migrate_failed_object"),
+        dst_ak=given(message, "dst_ak"),
+        dst_sk=given(message, "dst_sk"),
+        src_ak=given(message, "src_ak"),
+        src_sk=given(message, "src_sk"),
+        src_security_token=given(message, "src_security_token"),
+        dst_security_token=given(message, "dst_security_token"),
+        json_auth_file=given(message, "json_auth_file"),
+        source_cdn_authentication_key=given(message, "source_cdn_authentication_key"),
+        migrate_failed_object=given(message, "migrate_failed_object"),
     )
 
 
 def list_from_pb(message: task_pb2.ListTasksRequest) -> requests.ListTasks:
     """The call as written. Raises RequestError if the status is not one."""
-    enums = _EnumReader()
+    enums = EnumReader()
     known = enums.upper(types_pb2.TaskStatus, message.status, "status") is not None
     enums.raise_if_wrong()
     return requests.ListTasks(
-        limit=_given(message, "limit"),
-        offset=_given(message, "offset"),
+        limit=given(message, "limit"),
+        offset=given(message, "offset"),
         status=int(message.status) if known else None,
-        group_id=_given(message, "group_id"),
-        task_name=_given(message, "task_name"),
+        group_id=given(message, "group_id"),
+        task_name=given(message, "task_name"),
     )
 
 
 def batch_update_from_pb(message: task_pb2.BatchUpdateTasksRequest) -> requests.BatchUpdateTasks:
     """The call as written. Raises RequestError if the priority is not one."""
-    enums = _EnumReader()
+    enums = EnumReader()
     priority = enums.upper(types_pb2.TaskPriority, message.task_priority, "task_priority")
     enums.raise_if_wrong()
     return requests.BatchUpdateTasks(
-        group_id=_given(message, "group_id"),
+        group_id=given(message, "group_id"),
         ids=tuple(message.ids) or None,
         bandwidth_policy=(
             rules_from_pb(message.bandwidth_policy.rules) if message.HasField("bandwidth_policy") else None
@@ -141,8 +141,8 @@ def task_to_pb(view: TaskView) -> task_pb2.Task:
     message = task_pb2.Task(
         id=task.task_id,
         name=task.name,
-        status=_number(types_pb2.TaskStatus, task.state.name),
-        task_type=_number(types_pb2.TaskType, spec.task_type),
+        status=number_of(types_pb2.TaskStatus, task.state.name),
+        task_type=number_of(types_pb2.TaskType, spec.task_type),
         group_type=types_pb2.GROUP_TYPE_NORMAL_TASK,
         description=spec.description,
         src_node=_src_node_to_pb(spec),
@@ -152,10 +152,10 @@ def task_to_pb(view: TaskView) -> task_pb2.Task:
         enable_restore=spec.restore_archived,
         enable_requester_pays=spec.source.requester_pays,
         enable_failed_object_recording=spec.record_failed_objects,
-        object_overwrite_mode=_number(types_pb2.ObjectOverwriteMode, spec.overwrite_mode),
-        dst_storage_policy=_number(types_pb2.DstStoragePolicy, spec.storage_policy),
-        consistency_check=_number(types_pb2.ConsistencyCheck, spec.consistency_check),
-        task_priority=_number(types_pb2.TaskPriority, task.priority),
+        object_overwrite_mode=number_of(types_pb2.ObjectOverwriteMode, spec.overwrite_mode),
+        dst_storage_policy=number_of(types_pb2.DstStoragePolicy, spec.storage_policy),
+        consistency_check=number_of(types_pb2.ConsistencyCheck, spec.consistency_check),
+        task_priority=number_of(types_pb2.TaskPriority, task.priority),
         migrate_since=spec.migrate_since_s * 1000,
         bandwidth_policy=[_window_to_pb(window) for window in task.windows],
         is_query_over=view.listing_over,
@@ -199,7 +199,7 @@ def _failed_record_to_pb(lists: ListRecords) -> types_pb2.FailedObjectRecord:
     return record
 
 
-class _EnumReader:
+class EnumReader:
     """Reads the enumerations of one message and gathers those with a number that means nothing."""
 
     def __init__(self) -> None:
@@ -229,7 +229,7 @@ class _EnumReader:
             raise RequestError("OMS.1003", said, violations=tuple(self._violations))
 
 
-def _given(message: Message, field: str) -> Any:
+def given(message: Message, field: str) -> Any:
     """The value of an optional field; None if the caller did not set it."""
     return getattr(message, field) if message.HasField(field) else None
 
@@ -238,20 +238,21 @@ def _prefix(enum: EnumWrapper[Number]) -> str:
     return enum.keys()[0].removesuffix("UNSPECIFIED")
 
 
-def _number(enum: EnumWrapper[Number], value: str) -> Number:
+def number_of(enum: EnumWrapper[Number], value: str) -> Number:
+    """The number of an enumeration's documented value, in any case."""
     return enum.Value(_prefix(enum) + value.upper())
 
 
 def _src_node_from_pb(node: task_pb2.SrcNodeReq) -> requests.SrcNode:
     return requests.SrcNode(
-        cloud_type=_given(node, "cloud_type"),
-        region=_given(node, "region"),
-        ak=_given(node, "ak"),
-        sk=_given(node, "sk"),
-        json_auth_file=_given(node, "json_auth_file"),
-        security_token=_given(node, "security_token"),
-        app_id=_given(node, "app_id"),
-        bucket=_given(node, "bucket"),
+        cloud_type=given(node, "cloud_type"),
+        region=given(node, "region"),
+        ak=given(node, "ak"),
+        sk=given(node, "sk"),
+        json_auth_file=given(node, "json_auth_file"),
+        security_token=given(node, "security_token"),
+        app_id=given(node, "app_id"),
+        bucket=given(node, "bucket"),
         object_key=tuple(node.object_key) or None,
         list_file=(
             requests.ListFile(
@@ -262,24 +263,25 @@ def _src_node_from_pb(node: task_pb2.SrcNodeReq) -> requests.SrcNode:
             if node.HasField("list_file")
             else None
         ),
-        endpoint=_given(node, "endpoint"),
+        endpoint=given(node, "endpoint"),
     )
 
 
 def _dst_node_from_pb(node: task_pb2.DstNodeReq) -> requests.DstNode:
     return requests.DstNode(
-        ak=_given(node, "ak"),
-        sk=_given(node, "sk"),
-        security_token=_given(node, "security_token"),
-        bucket=_given(node, "bucket"),
-        region=_given(node, "region"),
-        save_prefix=_given(node, "save_prefix"),
-        cloud_type=_given(node, "cloud_type"),
-        endpoint=_given(node, "endpoint"),
+        ak=given(node, "ak"),
+        sk=given(node, "sk"),
+        security_token=given(node, "security_token"),
+        bucket=given(node, "bucket"),
+        region=given(node, "region"),
+        save_prefix=given(node, "save_prefix"),
+        cloud_type=given(node, "cloud_type"),
+        endpoint=given(node, "endpoint"),
     )
 
 
-def _cdn_from_pb(cdn: types_pb2.SourceCdnReq) -> requests.SourceCdn:
+def cdn_from_pb(cdn: types_pb2.SourceCdnReq) -> requests.SourceCdn:
+    """The CDN as written."""
     return requests.SourceCdn(
         authentication_type=cdn.authentication_type or None,
         domain=cdn.domain or None,

@@ -14,9 +14,10 @@ from grpc_reflection.v1alpha import reflection
 from omsd.api.grpc.buckets import BucketCalls, BucketServicer
 from omsd.api.grpc.catalog import CatalogCalls, CatalogServicer
 from omsd.api.grpc.interceptor import CallInterceptor
+from omsd.api.grpc.syncs import SyncCalls, SyncServicer
 from omsd.api.grpc.tasks import TaskCalls, TaskServicer
 from omsd.domain.errors import OmsdError
-from omsd.pb.v1 import service_pb2, service_pb2_grpc
+from omsd.pb.v1 import service_pb2, service_pb2_grpc, sync_pb2, sync_pb2_grpc
 
 MIB = 1024 * 1024
 
@@ -27,6 +28,7 @@ def _full_name(service: str) -> str:
 
 
 TASK_SERVICE = _full_name("MigrationTaskService")
+SYNC_SERVICE: str = sync_pb2.DESCRIPTOR.services_by_name["SyncTaskService"].full_name
 
 # The largest request is a task with 500 keys of 1,024 characters; the largest answer a page of 100 such tasks.
 REQUEST_MAX_BYTES = 12 * MIB
@@ -81,6 +83,14 @@ def catalog_service(catalog: CatalogCalls) -> GrpcService:
     return GrpcService(
         _full_name("CatalogService"),
         lambda server: service_pb2_grpc.add_CatalogServiceServicer_to_server(servicer, server),
+    )
+
+
+def sync_service(syncs: SyncCalls) -> GrpcService:
+    """SyncTaskService."""
+    servicer = SyncServicer(syncs)
+    return GrpcService(
+        SYNC_SERVICE, lambda server: sync_pb2_grpc.add_SyncTaskServiceServicer_to_server(servicer, server)
     )
 
 

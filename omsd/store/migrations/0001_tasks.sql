@@ -132,3 +132,50 @@ CREATE TABLE list_parts (
     lines_num INTEGER NOT NULL,
     PRIMARY KEY (task_id, kind, number)
 ) STRICT;
+
+CREATE TABLE sync_tasks (
+    number INTEGER PRIMARY KEY,
+    sync_task_id TEXT NOT NULL UNIQUE,
+    project_id TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    deletes INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    last_started_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE sync_credentials (
+    number INTEGER PRIMARY KEY REFERENCES sync_tasks ON DELETE CASCADE,
+    sealed BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE sync_events (
+    event_id INTEGER PRIMARY KEY,
+    number INTEGER NOT NULL REFERENCES sync_tasks ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    literal TEXT NOT NULL,
+    accepted_ms INTEGER NOT NULL,
+    restore_since_s REAL NOT NULL
+) STRICT;
+
+CREATE INDEX sync_events_by_task ON sync_events (number, event_id);
+
+CREATE TABLE sync_uploads (
+    number INTEGER NOT NULL REFERENCES sync_tasks ON DELETE CASCADE,
+    event_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    upload_id TEXT NOT NULL,
+    PRIMARY KEY (number, key, upload_id)
+) STRICT;
+
+-- Intervals of five minutes, by the start of the interval.
+CREATE TABLE sync_figures (
+    number INTEGER NOT NULL REFERENCES sync_tasks ON DELETE CASCADE,
+    start_ms INTEGER NOT NULL,
+    request_num INTEGER NOT NULL,
+    success_num INTEGER NOT NULL,
+    failure_num INTEGER NOT NULL,
+    skip_num INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    PRIMARY KEY (number, start_ms)
+) STRICT, WITHOUT ROWID;

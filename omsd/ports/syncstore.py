@@ -1,0 +1,128 @@
+"""Durable state of synchronization tasks: tasks, accepted events, figures; one transaction per commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from omsd.domain.model import OpenUpload, TaskCredentials
+from omsd.domain.sync import EventId, SyncEvent, SyncNumber, SyncTask
+from omsd.domain.sync_figures import Figures, TimedFigures
+
+
+@dataclass(frozen=True, slots=True)
+class InsertSync:
+    task: SyncTask
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSync:
+    """State and start; nothing else of a task changes."""
+
+    task: SyncTask
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSync:
+    """The task and all that hangs on it."""
+
+    number: SyncNumber
+
+
+@dataclass(frozen=True, slots=True)
+class PutSyncCredentials:
+    """Sealed before they are written."""
+
+    task: SyncTask
+    credentials: TaskCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class DropSyncCredentials:
+    number: SyncNumber
+
+
+@dataclass(frozen=True, slots=True)
+class AddEvents:
+    number: SyncNumber
+    events: tuple[SyncEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PutRestore:
+    """The restore of the event's object was first asked for then."""
+
+    event_id: EventId
+    restore_since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DropEvents:
+    """The events are finished."""
+
+    event_ids: tuple[EventId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AddFigures:
+    """These figures come on top of those of the interval that begins at start_ms."""
+
+    number: SyncNumber
+    timed: TimedFigures
+
+
+@dataclass(frozen=True, slots=True)
+class PutSyncUpload:
+    number: SyncNumber
+    event_id: EventId
+    upload: OpenUpload
+
+
+@dataclass(frozen=True, slots=True)
+class DropSyncUpload:
+    number: SyncNumber
+    upload: OpenUpload
+
+
+SyncChange = (
+    InsertSync
+    | UpdateSync
+    | DeleteSync
+    | PutSyncCredentials
+    | DropSyncCredentials
+    | AddEvents
+    | PutRestore
+    | DropEvents
+    | AddFigures
+    | PutSyncUpload
+    | DropSyncUpload
+)
+
+
+class SyncStore(Protocol):
+    """One writer (the sync ledger), any number of readers. Every call raises TaskStoreError and nothing else."""
+
+    async def commit(self, changes: Sequence[SyncChange]) -> None:
+        """All changes are durable, in this order, or none is."""
+
+    async def tasks(self) -> tuple[SyncTask, ...]:
+        """Every task of all projects, oldest first."""
+
+    async def credentials(self, task: SyncTask) -> TaskCredentials | None:
+        """Raises CredentialsUnreadableError if this daemon's key does not open them."""
+
+    async def events(self, number: SyncNumber) -> tuple[SyncEvent, ...]:
+        """What is not finished, in the order accepted."""
+
+    async def uploads(self, number: SyncNumber) -> tuple[tuple[EventId, OpenUpload], ...]:
+        """Multipart uploads of ours that may be open at the destination."""
+
+    async def figures(self, number: SyncNumber, start_ms: int, end_ms: int) -> tuple[TimedFigures, ...]:
+        """Of the intervals that begin in [start_ms, end_ms), oldest first."""
+
+    async def total(self, number: SyncNumber, start_ms: int, end_ms: int) -> tuple[Figures, int]:
+        """Their sum, and how many events were not finished at the same moment."""
+
+    async def last_ids(self) -> tuple[SyncNumber, EventId]:
+        """The highest in use, 0 if there are none."""

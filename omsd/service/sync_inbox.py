@@ -1,0 +1,138 @@
+"""What reaches the sync ledger: calls that want an answer, and what became of copies; all that waits is taken at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from omsd.domain.errors import Refusal, RequestError
+from omsd.domain.model import OpenUpload, TaskCredentials, TaskSpec
+from omsd.domain.sync import EventId, KeyNames, SyncCall, SyncNumber, SyncTask, SyncTaskId
+from omsd.ports.objectcopies import CopyResult
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSync:
+    project_id: str
+    spec: TaskSpec
+    credentials: TaskCredentials
+    deletes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSync:
+    """credentials: of a start."""
+
+    project_id: str
+    sync_task_id: SyncTaskId
+    call: SyncCall
+    credentials: TaskCredentials | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptEvents:
+    project_id: str
+    sync_task_id: SyncTaskId
+    names: tuple[KeyNames, ...]
+
+
+SyncWish = CreateSync | ChangeSync | AcceptEvents
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingCall:
+    """Answered once, after the commit."""
+
+    wish: SyncWish
+    reply: asyncio.Future[SyncTask]
+
+    def answer(self, task: SyncTask) -> None:
+        if not self.reply.done():
+            self.reply.set_result(task)
+
+    def refuse(self, error: RequestError) -> None:
+        if not self.reply.done():
+            self.reply.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class CopyEnded:
+    """result None: the worker is gone; begun: it had the copy."""
+
+    number: SyncNumber
+    event_id: EventId
+    result: CopyResult | None
+    begun: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class UploadNoted:
+    """A multipart upload was opened, else closed."""
+
+    number: SyncNumber
+    event_id: EventId
+    upload: OpenUpload
+    opened: bool
+
+
+SyncNews = WaitingCall | CopyEnded | UploadNoted
+
+
+class SyncInbox:
+    """Its length is bounded by the callers under way and the copies at work."""
+
+    def __init__(self) -> None:
+        self._news: deque[SyncNews] = deque()
+        self._wake = asyncio.Event()
+        self._closed = False
+
+    async def call(self, wish: SyncWish) -> SyncTask:
+        """The task as it is after the commit. Raises RequestError if the wish is refused or the daemon ends."""
+        if self._closed:
+            raise stopping()
+        call = WaitingCall(wish, asyncio.get_running_loop().create_future())
+        self.put(call)
+        return await call.reply
+
+    def put(self, news: SyncNews) -> None:
+        """Something came, or time has passed."""
+        self._news.append(news)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """take() returns, if need be with nothing."""
+        self._wake.set()
+
+    async def take(self) -> list[SyncNews]:
+        """All that waits; waits for something, for wake() or for the end."""
+        await self._wake.wait()
+        self._wake.clear()
+        return self.take_now()
+
+    def take_now(self) -> list[SyncNews]:
+        """All that waits."""
+        news = list(self._news)
+        self._news.clear()
+        return news
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        """Calls are refused from now on; what waits is still taken."""
+        self._closed = True
+        self._wake.set()
+
+    def fail(self, error: RequestError) -> None:
+        """Calls are refused from now on, and those that wait."""
+        self.close()
+        for news in self.take_now():
+            if isinstance(news, WaitingCall):
+                news.refuse(error)
+
+
+def stopping() -> RequestError:
+    """The refusal while the daemon ends."""
+    return RequestError("OMS.2004", "the server is stopping; repeat the call later", refusal=Refusal.BUSY)

@@ -1,0 +1,200 @@
+"""Calls of synchronization tasks become domain types here, or are refused with the documented code and all wrong fields.
+
+What holds for migration tasks holds here: both go through the same rules, under other field names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from types import MappingProxyType
+
+from omsd.domain.errors import RequestError, Violation
+from omsd.domain.model import CloudType, TaskCredentials, TaskSpec, TaskType
+from omsd.domain.sync import KeyNames, SyncState, parse_key
+from omsd.domain.sync_figures import FINE_SPAN_MS, LONGEST_SPAN_MS, DataType, month_span
+from omsd.service.findings import Findings
+from omsd.service.limits import LONG_MAX, Count, Limits, Number, Text
+from omsd.service.locations import ValidationPolicy
+from omsd.service.requests import CreateTask, DstNode, SrcNode, StartTask
+from omsd.service.sync_requests import CreateSyncTask, ListSyncTasks, StartSyncTask, SyncStatistics
+from omsd.service.validation import validate_create, validate_start
+
+# Four digits of a year still fit; far beyond them no calendar goes.
+_LATEST_MS = 253_402_214_400_000
+
+_DESCRIPTION: Limits = MappingProxyType({"description": Text(255, forbidden="<>()\"'&")})
+LIST_SYNC_LIMITS: Limits = MappingProxyType(
+    {
+        "limit": Number(1, 100, code="OMS.0051"),
+        "offset": Number(0, 2_147_483_647, code="OMS.0051"),
+    }
+)
+STATISTICS_LIMITS: Limits = MappingProxyType(
+    {"start_time": Number(0, LONG_MAX), "end_time": Number(0, LONG_MAX)}
+)
+EVENT_LIMITS: Limits = MappingProxyType({"": Count(100), "[]": Text(16_384, minimum=1)})
+
+_STATES = {state.value: state for state in SyncState}
+_TYPES = {kind.value: kind for kind in DataType}
+# Names of a migration task's fields, and how the same is called here.
+_RENAMED = (("src_node.app_id", "app_id"), ("src_node.", "src_"), ("dst_node.", "dst_"))
+_CLOUDS = frozenset(CloudType) - {CloudType.GOOGLE, CloudType.URL_SOURCE}
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedSync:
+    """A synchronization task that may be created."""
+
+    spec: TaskSpec
+    credentials: TaskCredentials
+    deletes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedSpan:
+    """Statistics wanted: types in the order asked for, and a span with both ends."""
+
+    kinds: tuple[DataType, ...]
+    start_ms: int
+    end_ms: int
+
+
+def validate_create_sync(request: CreateSyncTask, policy: ValidationPolicy) -> ValidatedSync:
+    """The task a caller asks for. Raises RequestError with every wrong field."""
+    findings = Findings()
+    findings.check(_DESCRIPTION, request)
+    cloud = next((c for c in CloudType if c.lower() == (request.src_cloud_type or "").lower()), None)
+    if cloud is not None and cloud not in _CLOUDS:
+        findings.add("OMS.1003", "src_cloud_type", "must be one of " + ", ".join(sorted(_CLOUDS)))
+    with sync_names(findings):
+        valid = validate_create(_as_task(request), policy)
+    findings.raise_if_any()
+    spec = replace(
+        valid.spec, task_type=TaskType.OBJECT, object_keys=(), description=request.description or ""
+    )
+    return ValidatedSync(spec, valid.credentials, bool(request.enable_delete))
+
+
+def validate_start_sync(request: StartSyncTask, spec: TaskSpec) -> TaskCredentials:
+    """The keys a task goes on with. Raises RequestError with every wrong field."""
+    wanted = StartTask(
+        src_ak=request.src_ak,
+        src_sk=request.src_sk,
+        src_security_token=request.src_security_token,
+        dst_ak=request.dst_ak,
+        dst_sk=request.dst_sk,
+        dst_security_token=request.dst_security_token,
+        source_cdn_authentication_key=request.source_cdn_authentication_key,
+    )
+    return validate_start(wanted, spec).credentials
+
+
+def validate_list_sync(request: ListSyncTasks) -> tuple[int, int, SyncState | None]:
+    """Offset, limit and state, None = any. Raises RequestError."""
+    findings = Findings()
+    findings.check(LIST_SYNC_LIMITS, request)
+    state = findings.choose("status", request.status, _STATES, SyncState.STOPPED) if request.status else None
+    findings.raise_if_any()
+    return request.offset or 0, 10 if request.limit is None else request.limit, state
+
+
+def validate_events(object_keys: tuple[str, ...]) -> tuple[KeyNames, ...]:
+    """The objects the events of a call name, in their order. Raises RequestError with every wrong field."""
+    findings = Findings()
+    if not object_keys:
+        findings.add("OMS.1004", "object_keys", "is mandatory: 1 to 100 URL-encoded names")
+    findings.check(EVENT_LIMITS, object_keys, at="object_keys")
+    names = []
+    for place, text in enumerate(object_keys[:100]):
+        try:
+            names.append(parse_key(text))
+        except ValueError as error:
+            findings.add("OMS.1003", f"object_keys[{place}]", str(error))
+    findings.raise_if_any()
+    return tuple(names)
+
+
+def validate_statistics(request: SyncStatistics, now_ms: int) -> ValidatedSpan:
+    """What is asked for, with the last 24 hours as the default span. Raises RequestError with every wrong field."""
+    findings = Findings()
+    findings.check(STATISTICS_LIMITS, request)
+    if not request.data_type:
+        findings.add("OMS.1004", "data_type", "is mandatory: one or more of " + ", ".join(_TYPES))
+    kinds = [
+        findings.choose(f"data_type[{place}]", text, _TYPES, DataType.REQUEST)
+        for place, text in enumerate(request.data_type or ())
+    ]
+    end_ms = now_ms if request.end_time is None else request.end_time
+    start_ms = max(0, end_ms - FINE_SPAN_MS) if request.start_time is None else request.start_time
+    if end_ms < start_ms:
+        findings.add("OMS.0051", "end_time", "must not be before start_time")
+    elif end_ms - start_ms > LONGEST_SPAN_MS:
+        findings.add("OMS.0051", "end_time", "must be at most 1,000 hours after start_time")
+    findings.raise_if_any()
+    return ValidatedSpan(tuple(dict.fromkeys(kinds)), start_ms, end_ms)
+
+
+def validate_month(query_time: int | None, now_ms: int, zone: tzinfo) -> tuple[int, int]:
+    """Start and end of the month wanted, by default this one. Raises RequestError."""
+    at_ms = now_ms if query_time is None else query_time
+    if not 0 <= at_ms < _LATEST_MS:
+        raise RequestError.of_field("OMS.1003", "query_time", "must be a time in Unix milliseconds")
+    return month_span(at_ms, zone)
+
+
+@contextmanager
+def sync_names(findings: Findings | None = None) -> Iterator[None]:
+    """Refusals of the block name the fields as a synchronization task has them; with findings they are added to those."""
+    try:
+        yield
+    except RequestError as error:
+        violations = tuple(Violation(_renamed(v.field), _renamed(v.description)) for v in error.violations)
+        if findings is None:
+            raise RequestError(
+                error.code, _renamed(error.message), refusal=error.refusal, violations=violations
+            ) from error
+        for violation in violations:
+            findings.add(error.code, violation.field, violation.description)
+        findings.raise_if_any()
+
+
+def _renamed(text: str) -> str:
+    for theirs, ours in _RENAMED:
+        text = text.replace(theirs, ours)
+    return text
+
+
+def _as_task(request: CreateSyncTask) -> CreateTask:
+    """A migration task of the whole bucket with the same wishes; the description has rules of its own."""
+    return CreateTask(
+        src_node=SrcNode(
+            cloud_type=request.src_cloud_type,
+            region=request.src_region,
+            bucket=request.src_bucket,
+            ak=request.src_ak,
+            sk=request.src_sk,
+            security_token=request.src_security_token,
+            endpoint=request.src_endpoint,
+            app_id=request.app_id,
+        ),
+        dst_node=DstNode(
+            cloud_type=request.dst_cloud_type,
+            region=request.dst_region,
+            bucket=request.dst_bucket,
+            ak=request.dst_ak,
+            sk=request.dst_sk,
+            security_token=request.dst_security_token,
+            endpoint=request.dst_endpoint,
+        ),
+        task_type="prefix",
+        enable_metadata_migration=request.enable_metadata_migration,
+        enable_kms=request.enable_kms,
+        enable_restore=request.enable_restore,
+        dst_storage_policy=request.dst_storage_policy,
+        consistency_check=request.consistency_check,
+        object_overwrite_mode=request.object_overwrite_mode,
+        source_cdn=request.source_cdn,
+    )
