@@ -62,7 +62,7 @@ class Daemon:
             [sys.executable, "-m", "omsd", "serve", "--config", str(self.config)],
             cwd=self.folder,
             env=env,
-            deadline_s=600.0,
+            deadline_s=1800.0,
         )
         async with asyncio.timeout(READY_DEADLINE_S):
             while '"event": "ready"' not in self.log()[before:]:
