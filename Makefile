@@ -40,6 +40,7 @@ proto: $(VENV)/.dev
 bench: $(VENV)/.test
 	@$(BIN)/python -m bench.run $(BENCH_ARGS)
 	@$(BIN)/python -m bench.bandwidth $(if $(findstring --quick,$(BENCH_ARGS)),,--write)
+	@$(BIN)/python -m bench.sync_latency $(if $(findstring --quick,$(BENCH_ARGS)),,--write)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

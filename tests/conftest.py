@@ -11,7 +11,13 @@ import pytest
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
+from hypothesis import settings
+
 from tests.servers import S3Server, start_moto, start_rclone_s3, start_seaweed
+
+# How long an example takes says something of the machine, nothing of the code.
+settings.register_profile("omsd", deadline=None)
+settings.load_profile("omsd")
 
 
 @pytest.fixture(scope="session")
