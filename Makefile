@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The tests are mostly CPU of servers and daemons: one process per core; files stay whole, so that session servers are few.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Three at once keep two cores busy: much of a test is waiting for servers. In order of collection, else long single tests come last.
+PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder --durations=12
 MAKEFLAGS += --no-print-directory
 
 .PHONY: help demo test check fmt proto bench clean
