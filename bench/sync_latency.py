@@ -57,7 +57,7 @@ class _Inbound(asyncio.Protocol):
         parts = urlsplit(self._relay.upstream)
         loop = asyncio.get_running_loop()
         self._connecting = loop.create_task(
-            loop.create_connection(lambda: _Outbound(self), parts.hostname, parts.port)
+            loop.create_connection(lambda: _Outbound(self), parts.hostname or "", parts.port or 80)
         )
 
     def data_received(self, data: bytes) -> None:
