@@ -32,7 +32,7 @@ from tests.servers import S3Server
 KIB, MIB = 1024, 1024 * 1024
 KILLS = 50
 # On a machine that is busy with other things there are fewer, so that the test ends.
-KILLING_S = 150.0
+KILLING_S = 90.0
 FEWEST_KILLS = 10
 # A shard whose worker dies five times before one object is done fails its task; a new daemon counts anew.
 MOST_WORKERS_IN_A_ROW = 3
@@ -58,7 +58,7 @@ async def kill_at_random(daemon: Daemon, client: TaskClient, task_ids: list[int]
     for number in range(KILLS):
         while not (pids := daemon.worker_pids()):
             await asyncio.sleep(0.01)
-        await asyncio.sleep(rng.uniform(0.0, 0.5))
+        await asyncio.sleep(rng.uniform(0.0, 0.4))
         views = [await wait_for(client, task_id, lambda task: True) for task_id in task_ids]
         if time.monotonic() > deadline_s or any(view.status != MIGRATING for view in views):
             return number

@@ -68,40 +68,6 @@ async def test_pause_and_start_again_goes_on_where_it_was(daemon: Daemon, seawee
     assert not await seaweed.open_uploads(destination)
 
 
-@pytest.mark.timeout(300)
-async def test_killed_workers_and_daemons_lose_and_double_nothing(daemon: Daemon, seaweed: S3Server) -> None:
-    """kill -9 at random points; the seed is printed when it fails."""
-    seed = random.SystemRandom().randrange(10**6)
-    print("seed", seed)
-    rng = random.Random(seed)
-    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
-    objects = mixed(seed)
-    await seaweed.put_many(source, objects)
-    await daemon.start()
-    async with daemon.client() as client:
-        wanted = request(node(seaweed, source), node(seaweed, destination))
-        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=24 * MIB)
-        task_id = (await client.create(wanted)).id
-        for point in range(6):
-            await asyncio.sleep(rng.uniform(0.1, 1.5))
-            task = await wait_for(client, task_id, lambda task: True)
-            if task.status != MIGRATING:
-                break
-            if point % 2:
-                daemon.kill()
-                await daemon.start()
-            else:
-                os.kill(rng.choice(daemon.worker_pids()), signal.SIGKILL)
-    async with daemon.client() as client:
-        await client.limit(task_id, [])
-        task = await ended(client, task_id, deadline_s=150)
-    assert (task.status, task.total_num) == (SUCCEEDED, len(objects)), task
-    assert (task.successful_num, task.skipped_num) == (len(objects), 0), task
-    assert task.real_size == task.total_size == sum(map(len, objects.values())), task
-    assert await migrated(seaweed, destination) == objects
-    assert not await seaweed.open_uploads(destination)
-
-
 async def test_a_signal_drains_and_the_task_goes_on_after_the_restart(
     daemon: Daemon, seaweed: S3Server
 ) -> None:
