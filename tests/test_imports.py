@@ -39,13 +39,15 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "demo": frozenset({"cli", "config", "domain", "pb"}),
     "__main__": frozenset({"cli"}),
     "daemon": EVERYTHING,
-    "workerd": EVERYTHING,
+    "workerd": frozenset({"workerparts"}),
+    "workerparts": EVERYTHING,
 }
 
 # Room -> the only rooms that may import it.
 ONLY_FROM: dict[str, frozenset[str]] = {
     "daemon": frozenset({"cli.serve"}),
     "workerd": frozenset(),  # started with -m in a worker process
+    "workerparts": frozenset({"workerd"}),
     "cli.serve": frozenset({"cli"}),
     "demo": frozenset({"cli"}),
 }
@@ -68,12 +70,13 @@ LIVES_IN: dict[str, frozenset[str]] = {
     "google": frozenset({"api.grpc", "cli", "pb"}),
     "aiohttp": frozenset({"api.rest"}),
     "prometheus_client": frozenset({"telemetry"}),
+    "structlog": frozenset({"telemetry"}),
     "awscrt": frozenset({"engine", "drivers", "demo"}),
     "fastcrc": frozenset({"engine", "drivers", "demo"}),
     "typer": frozenset({"cli"}),
     "click": frozenset({"cli"}),
     "rich": frozenset({"cli", "demo"}),
-    "uvloop": frozenset({"daemon", "workerd"}),
+    "uvloop": frozenset({"daemon", "workerparts"}),
 }
 
 # Rooms that import nothing but the standard library and ours.

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from omsd.domain.errors import OmsdError, StoreError, StoreErrorKind
+from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.model import Credentials, Location
 from omsd.domain.questions import (
     BucketNames,
@@ -47,20 +47,6 @@ class CloudDoors:
     open_store: Callable[[Location, Credentials], ObjectStore]
     open_account: Callable[[Location, Credentials], Account]
     open_web: Callable[[], Web]
-
-
-def ask_message(ask_id: int, question: Question, deadline_s: float) -> protocol.Ask:
-    """The question as it travels."""
-    return protocol.Ask(ask_id, type(question).__name__, msgspec.msgpack.encode(question), deadline_s)
-
-
-def answer_of(message: protocol.Answered, answer_type: type[A]) -> A:
-    """What was answered. Raises StoreError if the cloud refused or failed, OmsdError if the worker did."""
-    if message.fault is not None:
-        raise message.fault.error()
-    if not message.body:
-        raise OmsdError("the question could not be answered; the worker's log says why")
-    return msgspec.msgpack.decode(message.body, type=answer_type)
 
 
 class Questions:

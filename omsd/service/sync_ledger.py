@@ -6,8 +6,6 @@ import asyncio
 import uuid
 from collections.abc import Callable
 
-import structlog
-
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.model import OpenUpload, OutcomeKind, TaskCredentials, TaskWork
 from omsd.domain.sync import (
@@ -49,8 +47,9 @@ from omsd.service.sync_inbox import (
     WaitingCall,
     stopping,
 )
+from omsd.telemetry.logging import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 # After a worker was lost, or while there is none.
 _WORKER_REST_S = 1.0

@@ -12,8 +12,14 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, TextIO
 
-import structlog
-from structlog.typing import Processor
+# structlog loads rich, where it finds it, for coloured tracebacks that are not written here: a fifth of the start of each process.
+# None is what the import system takes for "not there".
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+import structlog  # noqa: E402
+from structlog.typing import Processor  # noqa: E402
+
+if sys.modules.get("rich") is None:
+    del sys.modules["rich"]
 
 LogFormat = Literal["auto", "json", "text"]
 MASK = "***"
@@ -107,7 +113,9 @@ def _tail(found: re.Match[str]) -> str:
 
 def _last_steps(as_text: bool, out: TextIO) -> Sequence[Processor]:
     if as_text:
-        renderer: Processor = structlog.dev.ConsoleRenderer(colors=out.isatty(), timestamp_key="ts")
+        renderer: Processor = structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), timestamp_key="ts", exception_formatter=structlog.dev.plain_traceback
+        )
     else:
         renderer = structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
     return [
