@@ -160,11 +160,12 @@ class S3Server:
     buckets: list[str] = field(default_factory=list)
     leftovers: list[Path] = field(default_factory=list, repr=False)
 
-    async def make_bucket(self) -> str:
-        """The name of a new empty bucket; removed after the test that made it."""
+    async def make_bucket(self, *, keep: bool = False) -> str:
+        """The name of a new empty bucket; removed after the test that made it, or kept as long as the server lives."""
         bucket = f"t-{secrets.token_hex(8)}"
         await asyncio.to_thread(self.admin.create_bucket, Bucket=bucket)
-        self.buckets.append(bucket)
+        if not keep:
+            self.buckets.append(bucket)
         return bucket
 
     async def delete_bucket(self, bucket: str) -> None:
