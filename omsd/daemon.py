@@ -13,10 +13,18 @@ from pathlib import Path
 import uvloop
 
 from omsd import __version__
-from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service, sync_service
+from omsd.api.grpc.server import (
+    Certificate,
+    GrpcServer,
+    bucket_service,
+    catalog_service,
+    group_service,
+    sync_service,
+)
 from omsd.clock import SystemClock
-from omsd.config import MIB, Settings
+from omsd.config import GIB, MIB, Settings
 from omsd.domain.errors import OmsdError
+from omsd.domain.group_plan import TaskTarget
 from omsd.domain.model import ShardId, TaskId
 from omsd.executors.local import LocalExecutor
 from omsd.executors.settings import WorkerEndpoint, WorkerSettings, encode_settings
@@ -24,6 +32,9 @@ from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
 from omsd.service.buckets import BucketService
 from omsd.service.catalog import CatalogService, ConfiguredEndpoint
 from omsd.service.channel import EventChannel
+from omsd.service.group_ledger import Planning
+from omsd.service.group_planner import GroupPlanner
+from omsd.service.groups import GroupService
 from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
 from omsd.service.locations import ValidationPolicy
@@ -34,6 +45,7 @@ from omsd.service.sync_hot import SyncLimits
 from omsd.service.sync_ledger import SyncLedger
 from omsd.service.syncs import SyncService
 from omsd.service.tasks import TaskService
+from omsd.store.groups import SqliteGroupStore
 from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
 from omsd.store.syncs import SqliteSyncStore
@@ -129,6 +141,8 @@ class _Daemon:
             SchedulerSettings(settings.server.max_parallel_tasks, zone, settings.limits.machine_bytes_per_s),
         )
         self._spool = FileSpool(settings.server.state_dir)
+        self._group_store = SqliteGroupStore(store)
+        self._planner = GroupPlanner(self._executor, clock, self._channel.order)
         self._ledger = Ledger(
             store,
             self._channel,
@@ -136,6 +150,7 @@ class _Daemon:
             self._board,
             clock,
             self._spool,
+            _planning(settings, self._group_store, self._planner),
             zone=zone,
             last_ids=last_ids,
         )
@@ -145,12 +160,16 @@ class _Daemon:
         self._syncs = SyncLedger(sync_store, self._executor, clock, _sync_limits(settings), random.random)
         syncs = SyncService(sync_store, self._syncs, ends, clock, _policy(settings), zone)
         self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
+        groups = GroupService(
+            self._group_store, store, self._channel, self._board, ends, clock, _policy(settings)
+        )
         buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
         self._server = GrpcServer(
             self._service,
             bucket_service(buckets),
             catalog_service(_catalog(settings, store, clock)),
             sync_service(syncs),
+            group_service(groups),
             listen=settings.server.grpc_listen,
             certificate=_certificate(settings),
         )
@@ -161,12 +180,13 @@ class _Daemon:
             executor = outer.create_task(self._executor.serve(self._channel), name="executor")
             async with asyncio.timeout(_WORKERS_START_DEADLINE_S):
                 await self._executor.wait_ready()
-            found = await recover(self._store, self._spool, self._ledger)
+            found = await recover(self._store, self._group_store, self._spool, self._ledger)
             sync_events_num = await self._syncs.recover()
             ledger = outer.create_task(self._ledger.run(), name="ledger")
             syncs = outer.create_task(self._syncs.run(), name="sync ledger")
             scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
             sweeper = outer.create_task(self._sweeper.run(), name="sweeper")
+            planner = outer.create_task(self._planner.run(), name="group planner")
             address = await self._server.start()
             _log.info(
                 "ready",
@@ -176,6 +196,7 @@ class _Daemon:
                 workers=self._executor.worker_count(),
                 resumed=found.migrating_num,
                 waiting=found.waiting_num,
+                groups=found.groups_num,
                 sync_events=sync_events_num,
             )
             notifier.ready()
@@ -187,6 +208,7 @@ class _Daemon:
                 # Also when a part has failed: the outer group is being cancelled then, and the calls must not hang.
                 await self._server.stop(grace_s=_CALLS_GRACE_S)
             sweeper.cancel()
+            planner.cancel()
             await self._stop(outer, signals, scheduler)
             await executor
             await self._channel.close()
@@ -260,6 +282,11 @@ def _sync_limits(settings: Settings) -> SyncLimits:
         queued_num=settings.sync.max_queued_events,
         copies_num=settings.sync.max_copies,
     )
+
+
+def _planning(settings: Settings, store: SqliteGroupStore, planner: GroupPlanner) -> Planning:
+    target = TaskTarget(settings.groups.objects_per_task, settings.groups.gib_per_task * GIB)
+    return Planning(store, planner, target, settings.groups.max_per_day)
 
 
 def _certificate(settings: Settings) -> Certificate | None:
