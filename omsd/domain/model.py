@@ -143,6 +143,7 @@ class TaskSpec:
 
     object_keys: for OBJECT names (a trailing / means a folder), for PREFIX key prefixes ("" is the whole bucket).
     list_file: for LIST, else None. migrate_since_s: Unix seconds, 0 = everything.
+    thread_num: a wish of callers of the older API, shown to them again and not obeyed.
     """
 
     source: Location
@@ -160,6 +161,7 @@ class TaskSpec:
     list_file: ListFileRef | None = None
     encrypt_kms: bool = False
     restore_archived: bool = False
+    thread_num: int = 0
 
 
 @dataclass(frozen=True, slots=True)
