@@ -17,6 +17,7 @@ from structlog.typing import Processor
 
 LogFormat = Literal["auto", "json", "text"]
 MASK = "***"
+AUDIT_LOGGER = "omsd.audit"
 
 _SECRET_KEY = re.compile(
     r"(^|[_-])(ak|sk|access_?key(_?id)?|secret\w*|password|passwd|token|authorization|signature|credentials?"
@@ -62,6 +63,8 @@ def setup_logging(level: str, log_format: LogFormat = "auto", stream: TextIO | N
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+    # Who changed what is wanted also where the rest is not.
+    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
     for chatty in ("botocore", "aiobotocore", "asyncio", "grpc", "aiosqlite"):
         # Below warning these log per request, with headers.
         logging.getLogger(chatty).setLevel(logging.WARNING)
