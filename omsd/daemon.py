@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import secrets
 import signal
+import ssl
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,13 +16,18 @@ import uvloop
 
 from omsd import __version__
 from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service, sync_service
+from omsd.api.rest.app import RestApp
+from omsd.api.rest.server import RestServer
+from omsd.api.rest.services import Services
 from omsd.clock import SystemClock
 from omsd.config import MIB, Settings
+from omsd.domain.access import Accounts
 from omsd.domain.errors import OmsdError
 from omsd.domain.model import ShardId, TaskId
 from omsd.executors.local import LocalExecutor
 from omsd.executors.settings import WorkerEndpoint, WorkerSettings, encode_settings
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
+from omsd.service.access import AccessService
 from omsd.service.buckets import BucketService
 from omsd.service.catalog import CatalogService, ConfiguredEndpoint
 from omsd.service.channel import EventChannel
@@ -146,10 +153,14 @@ class _Daemon:
         syncs = SyncService(sync_store, self._syncs, ends, clock, _policy(settings), zone)
         self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
         buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
+        catalog = _catalog(settings, store, clock)
+        token_key = secrets.token_bytes(32)
+        access = AccessService(Accounts(), lambda: token_key, clock)
+        self._rest = _rest_server(settings, Services(access, self._service, None, syncs, buckets, catalog))
         self._server = GrpcServer(
             self._service,
             bucket_service(buckets),
-            catalog_service(_catalog(settings, store, clock)),
+            catalog_service(catalog),
             sync_service(syncs),
             listen=settings.server.grpc_listen,
             certificate=_certificate(settings),
@@ -168,10 +179,12 @@ class _Daemon:
             scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
             sweeper = outer.create_task(self._sweeper.run(), name="sweeper")
             address = await self._server.start()
+            rest_address = await self._rest.start() if self._rest is not None else ""
             _log.info(
                 "ready",
                 version=__version__,
                 grpc=address,
+                rest=rest_address,
                 state_dir=str(self._settings.server.state_dir),
                 workers=self._executor.worker_count(),
                 resumed=found.migrating_num,
@@ -185,7 +198,7 @@ class _Daemon:
                 _log.info("stopping", grace_s=self._settings.limits.drain_grace_s)
             finally:
                 # Also when a part has failed: the outer group is being cancelled then, and the calls must not hang.
-                await self._server.stop(grace_s=_CALLS_GRACE_S)
+                await self._stop_servers()
             sweeper.cancel()
             await self._stop(outer, signals, scheduler)
             await executor
@@ -193,6 +206,13 @@ class _Daemon:
             await ledger
             self._syncs.close()
             await syncs
+
+    async def _stop_servers(self) -> None:
+        """No call is taken any more by either API."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._server.stop(grace_s=_CALLS_GRACE_S), name="stop of gRPC")
+            if self._rest is not None:
+                group.create_task(self._rest.stop(grace_s=_CALLS_GRACE_S), name="stop of REST")
 
     async def _stop(self, outer: asyncio.TaskGroup, signals: _Signals, scheduler: asyncio.Task[None]) -> None:
         """Nothing new is leased, what runs is drained; a second signal cuts it."""
@@ -267,6 +287,17 @@ def _certificate(settings: Settings) -> Certificate | None:
     if tls.cert_file is None or tls.key_file is None:
         return None
     return Certificate(tls.cert_file.read_bytes(), tls.key_file.read_bytes())
+
+
+def _rest_server(settings: Settings, services: Services) -> RestServer | None:
+    listen, tls = settings.server.rest_listen, settings.tls
+    if listen is None:
+        return None
+    context = None
+    if tls.cert_file is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    return RestServer(RestApp(services), listen=listen, tls=context)
 
 
 def _leaves(group: BaseExceptionGroup[OmsdError]) -> list[OmsdError]:

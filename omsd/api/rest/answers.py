@@ -241,3 +241,56 @@ class Region(msgspec.Struct, frozen=True, kw_only=True):
 class CloudRegions(msgspec.Struct, frozen=True, kw_only=True):
     service_name: str
     region_list: tuple[Region, ...]
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """smn_config: what became of the notification, as the reference types it. migrate_since, start_time: Unix milliseconds."""
+
+    group_id: str
+    status: int
+    error_reason: ErrorReason | None
+    src_node: SrcNode
+    description: str
+    dst_node: DstNode
+    enable_metadata_migration: bool
+    enable_failed_object_recording: bool
+    enable_restore: bool
+    enable_kms: bool
+    task_type: str
+    bandwidth_policy: tuple[BandwidthPolicy, ...]
+    smn_config: SmnInfo | None
+    source_cdn: SourceCdn | None
+    migrate_since: int
+    migrate_speed: int
+    total_time: int
+    start_time: int
+    total_task_num: int
+    create_task_num: int
+    failed_task_num: int
+    complete_task_num: int
+    paused_task_num: int
+    executing_task_num: int
+    waiting_task_num: int
+    total_num: int
+    create_complete_num: int
+    success_num: int
+    fail_num: int
+    skip_num: int
+    total_size: int
+    create_complete_size: int
+    complete_size: int
+    failed_object_record: FailedObjectRecord
+    object_overwrite_mode: str
+    dst_storage_policy: str
+    consistency_check: str
+    enable_requester_pays: bool
+    obs_system: str
+
+
+class Groups(msgspec.Struct, frozen=True, kw_only=True):
+    count: int
+    taskgroups: tuple[Group, ...]
+
+
+class GroupCreated(msgspec.Struct, frozen=True, kw_only=True):
+    group_id: str

@@ -141,6 +141,61 @@ class ListTasksQuery(msgspec.Struct, frozen=True, kw_only=True):
     task_name: Text = None
 
 
+class GroupDstNode(DstNode, frozen=True, kw_only=True):
+    """cloud_type: HEC, or another name of the same cloud."""
+
+    cloud_type: Text = None
+
+
+class CreateGroup(msgspec.Struct, frozen=True, kw_only=True):
+    src_node: SrcNode | None = None
+    dst_node: GroupDstNode | None = None
+    task_type: Text = None
+    description: Text = None
+    enable_kms: Flag = None
+    migrate_since: Number = None
+    bandwidth_policy: tuple[BandwidthPolicy, ...] | None = None
+    source_cdn: SourceCdn | None = None
+    smn_config: SmnConfig | None = None
+    enable_metadata_migration: Flag = None
+    enable_restore: Flag = None
+    enable_failed_object_recording: Flag = None
+    object_overwrite_mode: Text = None
+    dst_storage_policy: Text = None
+    consistency_check: Text = None
+    enable_requester_pays: Flag = None
+
+
+class StartGroup(msgspec.Struct, frozen=True, kw_only=True):
+    dst_ak: Text = None
+    dst_sk: Text = None
+    src_ak: Text = None
+    src_sk: Text = None
+    src_security_token: Text = None
+    dst_security_token: Text = None
+    json_auth_file: Text = None
+    connection_string: Text = None
+    source_cdn_authentication_key: Text = None
+    src_crypto_type: Text = None
+    src_kms_key_id: Text = None
+    dst_crypto_type: Text = None
+    dst_kms_key_id: Text = None
+    source_cdn_crypto_type: Text = None
+    source_cdn_kms_key_id: Text = None
+
+
+class RetryGroup(StartGroup, frozen=True, kw_only=True):
+    """Keys that are absent: the stored ones are taken."""
+
+    migrate_failed_object: Flag = None
+
+
+class ListGroupsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    limit: Number = None
+    offset: Number = None
+    status: Number = None
+
+
 class CreateSyncTask(msgspec.Struct, frozen=True, kw_only=True):
     """object_overwrite_mode: in no document; taken if sent."""
 

@@ -30,9 +30,18 @@ _STATUS_OF = {
 
 # Codes of V1 that have the last four digits of those of V2. Source: API reference 7.3.
 _SAME_DIGITS = frozenset(
-    "0001 0002 0004 0005 0051 0052 0053 0054 0055 0056 0057 0058 0059 0060 0061 0062 0063 0064 0065 0066 0067 0068 0069 0070 0072"
-    " 0073 0074 0075 0076 0077 0078 0079 0080 0081 0082 0083 0084 0085 0086 0087 0088 0151 0152 0153 0154 0155 0156 0157 0158 0159"
-    " 0160 0161 0162 0163 0167 0168 0169 0256 0307 0308".split()
+    f"{number:04}"
+    for first, last in (
+        (1, 2),
+        (4, 5),
+        (51, 70),
+        (72, 88),
+        (151, 163),
+        (167, 169),
+        (256, 256),
+        (307, 308),
+    )
+    for number in range(first, last + 1)
 )
 # The others, by meaning. What stands in neither is told with its own code: OMS.1001 and OMS.2004 have no older one.
 _V1_CODES: Mapping[str, str] = MappingProxyType(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from omsd.api.rest import answers, bodies
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.manifest import is_folder
-from omsd.domain.model import BandwidthWindow, ListFileRef, ListRecords, TaskId, TaskSpec, TaskState
+from omsd.domain.model import BandwidthWindow, ListFileRef, TaskId, TaskSpec, TaskState
 from omsd.domain.windows import format_minute
 from omsd.service import requests
 from omsd.service.views import TaskPage, TaskView
@@ -36,7 +36,7 @@ def create_of(body: bodies.CreateTask) -> requests.CreateTask:
     )
     return requests.CreateTask(
         src_node=src_node_of(src) if src else None,
-        dst_node=_dst_node_of(dst) if dst else None,
+        dst_node=dst_node_of(dst) if dst else None,
         task_type=body.task_type,
         description=body.description,
         enable_kms=_either(body.enable_kms, body.enable_kms_v1),
@@ -68,6 +68,18 @@ def src_node_of(node: bodies.SrcNode) -> requests.SrcNode:
         bucket=node.bucket,
         object_key=node.object_key,
         list_file=list_file_of(node.list_file),
+    )
+
+
+def dst_node_of(node: bodies.DstNode) -> requests.DstNode:
+    """The destination as written."""
+    return requests.DstNode(
+        ak=node.ak,
+        sk=node.sk,
+        security_token=node.security_token,
+        bucket=node.bucket,
+        region=node.region,
+        save_prefix=node.save_prefix,
     )
 
 
@@ -195,7 +207,7 @@ def task_answer(view: TaskView) -> answers.Task:
         group_type=NORMAL_TASK,
         group_id="",
         description=spec.description,
-        src_node=_src_answer(spec),
+        src_node=src_answer(spec, spec.source.cloud_type),
         dst_node=answers.DstNode(
             bucket=spec.destination.bucket, region=spec.destination.region, save_prefix=spec.save_prefix
         ),
@@ -225,7 +237,7 @@ def task_answer(view: TaskView) -> answers.Task:
         start_time=task.started_ms,
         total_time=view.total_ms,
         left_time=view.left_ms,
-        failed_object_record=_failed_record(task.lists),
+        failed_object_record=failed_record(task.lists.failed_key, task.lists.failed_error),
         success_record_error_reason=task.lists.success_error,
         skip_record_error_reason=task.lists.skipped_error,
         obs_system=OBS_SYSTEM,
@@ -252,25 +264,15 @@ def list_file_answer(file: ListFileRef | None) -> answers.ListFile | None:
     return answers.ListFile(list_file_key=file.key, obs_bucket=file.bucket, list_file_num=number)
 
 
-def _dst_node_of(node: bodies.DstNode) -> requests.DstNode:
-    return requests.DstNode(
-        ak=node.ak,
-        sk=node.sk,
-        security_token=node.security_token,
-        bucket=node.bucket,
-        region=node.region,
-        save_prefix=node.save_prefix,
-    )
-
-
 def _either(flag: bool | None, other: bool | None) -> bool | None:
     return other if flag is None else flag
 
 
-def _src_answer(spec: TaskSpec) -> answers.SrcNode:
+def src_answer(spec: TaskSpec, cloud_type: str) -> answers.SrcNode:
+    """The source; tasks and groups spell clouds differently."""
     return answers.SrcNode(
         bucket=spec.source.bucket,
-        cloud_type=spec.source.cloud_type,
+        cloud_type=cloud_type,
         region=spec.source.region,
         app_id=spec.source.app_id,
         object_key=spec.object_keys,
@@ -278,10 +280,10 @@ def _src_answer(spec: TaskSpec) -> answers.SrcNode:
     )
 
 
-def _failed_record(lists: ListRecords) -> answers.FailedObjectRecord:
-    """A list of which a part is missing is no record."""
-    if lists.failed_error:
-        return answers.FailedObjectRecord(result=False, list_file_key=None, error_code=lists.failed_error)
-    if lists.failed_key:
-        return answers.FailedObjectRecord(result=True, list_file_key=lists.failed_key, error_code=None)
+def failed_record(key: str, error: str) -> answers.FailedObjectRecord:
+    """Where the list of failed objects is; a list of which a part is missing is no record."""
+    if error:
+        return answers.FailedObjectRecord(result=False, list_file_key=None, error_code=error)
+    if key:
+        return answers.FailedObjectRecord(result=True, list_file_key=key, error_code=None)
     return answers.FailedObjectRecord(result=None, list_file_key=None, error_code=None)

@@ -76,9 +76,7 @@ def statistics_of(query: bodies.StatisticsQuery) -> sync_requests.SyncStatistics
     kinds = None
     if query.data_type is not None:
         kinds = tuple(kind.strip() for kind in query.data_type.split(",") if kind.strip())
-    return sync_requests.SyncStatistics(
-        data_type=kinds, start_time=query.start_time, end_time=query.end_time
-    )
+    return sync_requests.SyncStatistics(data_type=kinds, start_time=query.start_time, end_time=query.end_time)
 
 
 def sync_answer(view: SyncView) -> answers.SyncTask:
@@ -160,7 +158,9 @@ def cdn_info_of(body: bodies.ShowCdnInfo) -> bucket_requests.GetCdnInfo:
 def check_url_list_of(body: bodies.CheckUrlListFile) -> bucket_requests.CheckUrlList:
     """The call as written; no URL is asked for: only the file is checked."""
     file = ListFile(list_file_key=body.list_file_key or "", obs_bucket=body.obs_bucket or "")
-    return bucket_requests.CheckUrlList(ak=body.ak, sk=body.sk, region=body.region, list_file=file, check_num=0)
+    return bucket_requests.CheckUrlList(
+        ak=body.ak, sk=body.sk, region=body.region, list_file=file, check_num=0
+    )
 
 
 def objects_answer(page: ObjectPage) -> answers.BucketObjects:

@@ -7,7 +7,7 @@ from typing import Any
 from omsd.api.rest import bodies_v1, mapping_v1, mapping_v2
 from omsd.api.rest.answers import TaskCreated
 from omsd.api.rest.services import Services
-from omsd.api.rest.table import Access, Call, Route, Version
+from omsd.api.rest.table import Access, Call, Handler, Route, Version
 from omsd.domain.errors import RequestError
 from omsd.service.requests import Dialect, ListTasks
 
@@ -76,17 +76,25 @@ def _task(call: Call) -> tuple[str, int]:
 
 
 def _route(
-    name: str, method: str, path: str, summary: str, handler: Any, access: Access, **more: Any
+    name: str,
+    operation: str,
+    method: str,
+    path: str,
+    summary: str,
+    handler: Handler,
+    access: Access,
+    **more: Any,
 ) -> Route:
     missing = method == "GET"
     return Route(
-        name, method, path, summary, handler, access, Version.V1, missing_is_404=missing, **more
+        name, method, path, summary, handler, access, operation, Version.V1, missing_is_404=missing, **more
     )
 
 
 V1_ROUTES: tuple[Route, ...] = (
     _route(
         "v1_show_versions",
+        "ListApiVersions",
         "GET",
         _BASE + "/version",
         "V1: show the API versions",
@@ -97,6 +105,7 @@ V1_ROUTES: tuple[Route, ...] = (
     ),
     _route(
         "v1_create_task",
+        "CreateTask",
         "POST",
         _TASKS,
         "V1: create a migration task and start it",
@@ -107,6 +116,7 @@ V1_ROUTES: tuple[Route, ...] = (
     ),
     _route(
         "v1_list_tasks",
+        "ListTasks",
         "GET",
         _TASKS,
         "V1: list migration tasks, or count them",
@@ -118,6 +128,7 @@ V1_ROUTES: tuple[Route, ...] = (
     ),
     _route(
         "v1_show_task",
+        "GetTask",
         "GET",
         _TASK,
         "V1: show a migration task",
@@ -126,9 +137,12 @@ V1_ROUTES: tuple[Route, ...] = (
         answer=bodies_v1.Task,
         frequent=True,
     ),
-    _route("v1_delete_task", "DELETE", _TASK, "V1: delete a migration task", _delete, Access.CHANGE),
+    _route(
+        "v1_delete_task", "DeleteTask", "DELETE", _TASK, "V1: delete a migration task", _delete, Access.CHANGE
+    ),
     _route(
         "v1_operate_task",
+        "OperateTask",
         "PUT",
         _TASK,
         "V1: start or stop a task, or replace its traffic limiting rules",
@@ -138,6 +152,7 @@ V1_ROUTES: tuple[Route, ...] = (
     ),
     _route(
         "v1_show_quotas",
+        "ListQuotas",
         "GET",
         _BASE + "/quotas",
         "V1: show the quotas of a tenant",

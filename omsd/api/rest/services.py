@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from omsd.domain.access import Principal, Project
+from omsd.domain.group import TaskGroup
 from omsd.domain.model import Task
 from omsd.domain.questions import UrlListChecked
+from omsd.domain.signature import SignedRequest
 from omsd.domain.sync import SyncTask
-from omsd.service import bucket_requests, requests, sync_requests
+from omsd.service import bucket_requests, group_requests, requests, sync_requests
+from omsd.service.access import IssuedToken, TokenRequest
 from omsd.service.buckets import BucketRegion, CdnInfo, ObjectPage
 from omsd.service.catalog import ApiVersion, CloudRegions, CloudTypes, Quota
+from omsd.service.group_views import GroupPage, GroupView
 from omsd.service.syncs import StatisticsView, SyncPage, SyncView
 from omsd.service.views import TaskPage, TaskView
 
@@ -32,6 +37,21 @@ class TaskCalls(Protocol):
         dialect: requests.Dialect = requests.Dialect.V2,
     ) -> None: ...
     async def batch_update(self, project_id: str, request: requests.BatchUpdateTasks) -> None: ...
+
+
+class GroupCalls(Protocol):
+    """What is needed of service.groups.TaskGroupService; every call raises RequestError if it is refused."""
+
+    async def create(self, project_id: str, request: group_requests.CreateTaskGroup) -> TaskGroup: ...
+    async def get(self, project_id: str, group_id: str) -> GroupView: ...
+    async def list(self, project_id: str, request: group_requests.ListTaskGroups) -> GroupPage: ...
+    async def start(self, project_id: str, group_id: str, request: group_requests.StartTaskGroup) -> None: ...
+    async def retry(self, project_id: str, group_id: str, request: group_requests.RetryTaskGroup) -> None: ...
+    async def stop(self, project_id: str, group_id: str) -> None: ...
+    async def delete(self, project_id: str, group_id: str) -> None: ...
+    async def update_bandwidth(
+        self, project_id: str, group_id: str, rules: tuple[requests.BandwidthRule, ...] | None
+    ) -> None: ...
 
 
 class SyncCalls(Protocol):
@@ -74,11 +94,22 @@ class CatalogCalls(Protocol):
     async def quotas(self, project_id: str) -> tuple[Quota, ...]: ...
 
 
+class AccessCalls(Protocol):
+    """What is needed of service.access.AccessService; every call but projects() raises RequestError if it is refused."""
+
+    async def by_http(self, request: SignedRequest, *, address: str) -> Principal: ...
+    async def issue_token(self, request: TokenRequest, *, address: str) -> IssuedToken: ...
+    def projects(self, principal: Principal, name: str | None = None) -> tuple[Project, ...]: ...
+    def authorize(self, principal: Principal, project_id: str, *, change: bool) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
-    """All of them."""
+    """All of them. groups None: this server has no task groups, and their paths are not known."""
 
+    access: AccessCalls
     tasks: TaskCalls
+    groups: GroupCalls | None
     syncs: SyncCalls
     buckets: BucketCalls
     catalog: CatalogCalls

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from omsd.api.rest.services import Services
+from omsd.domain.access import ANYBODY, Principal
 
 
 class Version(StrEnum):
@@ -38,15 +39,15 @@ class Nothing(msgspec.Struct, frozen=True):
 class Call:
     """A request that was understood. path: the values of the template; base_url: of this server, as the caller wrote it.
 
-    query and body are instances of the route's types; body is None where the route has none.
+    query and body are instances of the route's types; body is None where the route has none. address: where the call came from.
     """
 
     path: MappingProxyType[str, str]
     query: Any
     body: Any
     base_url: str
-    request_id: str
-    caller: Any = None
+    address: str = ""
+    caller: Principal = ANYBODY
 
     @property
     def project_id(self) -> str:
@@ -70,9 +71,10 @@ Handler = Callable[[Services, Call], Awaitable[object | None]]
 class Route:
     """One operation.
 
-    name: the operation's documented name in snake case. query: the Struct its query parameters are read into. body: the Struct of its
-    body, None = it has none. answer: type of the answer's body, None = the answer is empty. missing_is_404: whether an unknown id is
-    404 (as documented for queries) or 400 (for the others). frequent: asked many times a second, so it is logged at debug only.
+    name: the operation's documented name in snake case. operation: its name in permissions and the audit log. query: the Struct its
+    query parameters are read into. body: the Struct of its body, None = it has none. answer: type of the answer's body, None = the
+    answer is empty. missing_is_404: whether an unknown id is 404 (as documented for queries) or 400 (for the others). frequent: asked
+    many times a second, so it is logged at debug only.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Route:
     summary: str
     handler: Handler
     access: Access
+    operation: str
     version: Version = Version.V2
     query: type[msgspec.Struct] = Nothing
     body: type[msgspec.Struct] | None = None
@@ -88,8 +91,7 @@ class Route:
     status: int = 200
     missing_is_404: bool = False
     frequent: bool = False
-    body_optional: bool = False
     segments: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "segments", tuple(self.path.strip("/").split("/")))
+        object.__setattr__(self, "segments", tuple(self.path[1:].split("/")))
