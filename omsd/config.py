@@ -29,6 +29,7 @@ from omsd.domain.model import CloudType
 MIB = 1024 * 1024
 ENV_PREFIX = "OMSD_"
 LOOPBACK = "loopback"
+AUTH_METHODS = ("token", "signature", "certificate")
 _LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 
 _BANDWIDTH = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmg]i?)b?(?:/s)?)?", re.IGNORECASE)
@@ -148,10 +149,29 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The certificate chain and key of both APIs, PEM; both or neither."""
+    """The certificate chain and key of both APIs, PEM; both or neither.
+
+    client_ca_file: of gRPC: only callers with a certificate of these authorities can connect.
+    """
 
     cert_file: Path | None = None
     key_file: Path | None = None
+    client_ca_file: Path | None = None
+
+
+class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may call.
+
+    methods: how callers prove who they are, of AUTH_METHODS; empty: nobody is asked, and only this machine can connect. users_file:
+    users, their projects and keys. token_lifetime_h: how long a token is good. clock_skew_s: how far X-Sdk-Date of a signed request
+    may be from our clock. max_failures_per_minute: of an address, and of a user or AK.
+    """
+
+    methods: tuple[str, ...] = ()
+    users_file: Path | None = None
+    token_lifetime_h: Annotated[float, Meta(gt=0, le=24)] = 24.0
+    clock_skew_s: Seconds = 900.0
+    max_failures_per_minute: Annotated[int, Meta(ge=1, le=10_000)] = 10
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +199,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sync: SyncSettings
     network: NetworkSettings
     tls: TlsSettings
+    auth: AuthSettings
     log: LogSettings
     endpoint: tuple[EndpointSettings, ...] = ()
 
@@ -189,6 +210,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "sync": SyncSettings,
     "network": NetworkSettings,
     "tls": TlsSettings,
+    "auth": AuthSettings,
     "log": LogSettings,
 }
 
@@ -355,12 +377,13 @@ def _check_value(section: str, key: str, value: Any) -> None:
             if value is not None:
                 parse_bandwidth(value)
         case "server.regions":
-            if any(not region or len(region) > 100 for region in value):
-                raise ValueError("a region has 1 to 100 characters")
+            _check_regions(value)
         case "network.allow_private":
             for entry in value:
                 _check_network(entry)
-        case "network.ca_file" | "tls.cert_file" | "tls.key_file":
+        case "auth.methods":
+            _check_methods(value)
+        case "network.ca_file" | "tls.cert_file" | "tls.key_file" | "tls.client_ca_file" | "auth.users_file":
             if value is not None and not os.access(value, os.R_OK):
                 raise ValueError("the file does not exist or cannot be read")
         case _:
@@ -378,17 +401,28 @@ def _check_listen(listen: str | None) -> None:
     host = host.strip("[]")
     if not separator or not host or not port.isdecimal() or int(port) > 65_535:
         raise ValueError("must be host:port, like 127.0.0.1:7070, or unix:/path")
-    if host == "localhost":
-        return
+
+
+def _check_regions(regions: tuple[str, ...]) -> None:
+    if any(not region or len(region) > 100 for region in regions):
+        raise ValueError("a region has 1 to 100 characters")
+
+
+def _check_methods(methods: tuple[str, ...]) -> None:
+    for method in methods:
+        if method not in AUTH_METHODS:
+            raise ValueError(f"{method!r} is none of {', '.join(AUTH_METHODS)}")
+
+
+def is_local(listen: str) -> bool:
+    """Can only this machine connect to the address?"""
+    if listen.startswith("unix:"):
+        return True
+    host = listen.rpartition(":")[0].strip("[]")
     try:
-        loopback = ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
-        raise ValueError(
-            "the API has no authentication yet, so only a loopback address (127.0.0.1, [::1], localhost) "
-            "or unix:/path is allowed"
-        )
+        return False
 
 
 def _check_network(entry: str) -> None:
@@ -444,11 +478,34 @@ def _url_fault(url: str) -> str:
 
 def _check(settings: Settings) -> None:
     """Raise ConfigError for values that are right alone and wrong together."""
-    if (settings.tls.cert_file is None) != (settings.tls.key_file is None):
-        missing = "key_file" if settings.tls.key_file is None else "cert_file"
-        raise ConfigError(
-            (f"[tls] {missing} is missing: cert_file and key_file are given both or not at all",)
-        )
+    problems = (*_tls_problems(settings.tls), *_auth_problems(settings))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _tls_problems(tls: TlsSettings) -> Iterator[str]:
+    if (tls.cert_file is None) != (tls.key_file is None):
+        missing = "key_file" if tls.key_file is None else "cert_file"
+        yield f"[tls] {missing} is missing: cert_file and key_file are given both or not at all"
+    if tls.client_ca_file is not None and tls.cert_file is None and tls.key_file is None:
+        yield "[tls] client_ca_file is given without cert_file and key_file: callers show certificates to a server that has one"
+
+
+def _auth_problems(settings: Settings) -> Iterator[str]:
+    auth = settings.auth
+    for key in ("grpc_listen", "rest_listen"):
+        listen = getattr(settings.server, key)
+        if listen is not None and not auth.methods and not is_local(listen):
+            yield (
+                f'[server] {key} = "{listen}": other machines can connect there, so callers must prove who they '
+                "are: set [auth] methods and users_file, or listen on a loopback address (127.0.0.1, [::1], localhost) or unix:/path"
+            )
+    if auth.methods and auth.users_file is None:
+        yield "[auth] users_file is missing: with methods it says who may call"
+    if auth.users_file is not None and not auth.methods:
+        yield f"[auth] methods is missing: users_file has an effect only with some of {', '.join(AUTH_METHODS)}"
+    if "certificate" in auth.methods and settings.tls.client_ca_file is None:
+        yield "[tls] client_ca_file is missing: [auth] methods has 'certificate', and it says whose certificates are good"
 
 
 def _default_state_dir(environ: Mapping[str, str]) -> str:

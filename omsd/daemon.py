@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import secrets
 import signal
 import ssl
 import sys
@@ -15,19 +14,21 @@ from pathlib import Path
 import uvloop
 
 from omsd import __version__
+from omsd.accounts.keyfile import TokenKeyFile
+from omsd.accounts.usersfile import UsersFileError, read_accounts
 from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service, sync_service
 from omsd.api.rest.app import RestApp
 from omsd.api.rest.server import RestServer
 from omsd.api.rest.services import Services
 from omsd.clock import SystemClock
-from omsd.config import MIB, Settings
-from omsd.domain.access import Accounts
+from omsd.config import MIB, Settings, is_local
+from omsd.domain.access import Accounts, AuthMethod
 from omsd.domain.errors import OmsdError
 from omsd.domain.model import ShardId, TaskId
 from omsd.executors.local import LocalExecutor
 from omsd.executors.settings import WorkerEndpoint, WorkerSettings, encode_settings
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
-from omsd.service.access import AccessService
+from omsd.service.access import AccessService, AccessSettings
 from omsd.service.buckets import BucketService
 from omsd.service.catalog import CatalogService, ConfiguredEndpoint
 from omsd.service.channel import EventChannel
@@ -92,20 +93,22 @@ async def _serve(settings: Settings) -> None:
 
 
 class _Signals:
-    """SIGTERM and SIGINT as two events: the first signal asks for a drain, the second for the end."""
+    """SIGTERM and SIGINT as two events: the first signal asks for a drain, the second for the end. SIGHUP: files are read again."""
 
     def __init__(self) -> None:
         self.drain = asyncio.Event()
         self.cut = asyncio.Event()
+        self.reload = asyncio.Event()
 
     def __enter__(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._came)
+        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
 
     def __exit__(self, *_: object) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
 
     def _came(self) -> None:
@@ -152,17 +155,19 @@ class _Daemon:
         self._syncs = SyncLedger(sync_store, self._executor, clock, _sync_limits(settings), random.random)
         syncs = SyncService(sync_store, self._syncs, ends, clock, _policy(settings), zone)
         self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
+        self._access = _access(settings, clock)
         buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
         catalog = _catalog(settings, store, clock)
-        token_key = secrets.token_bytes(32)
-        access = AccessService(Accounts(), lambda: token_key, clock)
-        self._rest = _rest_server(settings, Services(access, self._service, None, syncs, buckets, catalog))
+        self._rest = _rest_server(
+            settings, Services(self._access, self._service, None, syncs, buckets, catalog)
+        )
         self._server = GrpcServer(
             self._service,
             bucket_service(buckets),
             catalog_service(catalog),
             sync_service(syncs),
             listen=settings.server.grpc_listen,
+            access=self._access,
             certificate=_certificate(settings),
         )
 
@@ -178,6 +183,7 @@ class _Daemon:
             syncs = outer.create_task(self._syncs.run(), name="sync ledger")
             scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
             sweeper = outer.create_task(self._sweeper.run(), name="sweeper")
+            reloader = outer.create_task(self._reload_at(signals), name="reload")
             address = await self._server.start()
             rest_address = await self._rest.start() if self._rest is not None else ""
             _log.info(
@@ -200,6 +206,7 @@ class _Daemon:
                 # Also when a part has failed: the outer group is being cancelled then, and the calls must not hang.
                 await self._stop_servers()
             sweeper.cancel()
+            reloader.cancel()
             await self._stop(outer, signals, scheduler)
             await executor
             await self._channel.close()
@@ -222,6 +229,19 @@ class _Daemon:
         await self._executor.stop(grace_s=self._settings.limits.drain_grace_s)
         hurry.cancel()
         scheduler.cancel()
+
+    async def _reload_at(self, signals: _Signals) -> None:
+        """Users as the file has them now, at each signal; a file that cannot be used changes nothing."""
+        while True:
+            await signals.reload.wait()
+            signals.reload.clear()
+            try:
+                accounts = await asyncio.to_thread(_accounts, self._settings)
+            except UsersFileError as error:
+                _log.error("users_file_not_reloaded", problems=list(error.problems))
+                continue
+            self._access.replace_accounts(accounts)
+            _log.info("users_file_reloaded", users=len(accounts.users), projects=len(accounts.projects))
 
     async def _hurry_at(self, signals: _Signals) -> None:
         await signals.cut.wait()
@@ -282,17 +302,48 @@ def _sync_limits(settings: Settings) -> SyncLimits:
     )
 
 
+def _access(settings: Settings, clock: SystemClock) -> AccessService:
+    auth = settings.auth
+    if auth.methods and settings.tls.cert_file is None and not is_local(settings.server.grpc_listen):
+        _log.warning(
+            "grpc_in_plain_text",
+            listen=settings.server.grpc_listen,
+            advice="set [tls] cert_file and key_file",
+        )
+    return AccessService(
+        _accounts(settings),
+        TokenKeyFile(settings.server.state_dir).current,
+        clock,
+        AccessSettings(
+            methods=frozenset(map(AuthMethod, auth.methods)),
+            token_lifetime_s=round(auth.token_lifetime_h * 3600),
+            clock_skew_s=auth.clock_skew_s,
+            max_failures_per_minute=auth.max_failures_per_minute,
+        ),
+    )
+
+
+def _accounts(settings: Settings) -> Accounts:
+    """Raises UsersFileError."""
+    if settings.auth.users_file is None:
+        return Accounts()
+    return read_accounts(settings.auth.users_file, os.environ.get("CREDENTIALS_DIRECTORY", ""))
+
+
 def _certificate(settings: Settings) -> Certificate | None:
     tls = settings.tls
     if tls.cert_file is None or tls.key_file is None:
         return None
-    return Certificate(tls.cert_file.read_bytes(), tls.key_file.read_bytes())
+    client_ca = tls.client_ca_file.read_bytes() if tls.client_ca_file is not None else None
+    return Certificate(tls.cert_file.read_bytes(), tls.key_file.read_bytes(), client_ca)
 
 
 def _rest_server(settings: Settings, services: Services) -> RestServer | None:
     listen, tls = settings.server.rest_listen, settings.tls
     if listen is None:
         return None
+    if settings.auth.methods and tls.cert_file is None and not is_local(listen):
+        _log.warning("rest_in_plain_text", listen=listen, advice="set [tls] cert_file and key_file")
     context = None
     if tls.cert_file is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

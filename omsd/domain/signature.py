@@ -93,7 +93,7 @@ def body_hash(request: SignedRequest) -> str:
     """SHA-256 of the body, lower-case hex. Raises RequestError if X-Sdk-Content-Sha256 says another one, or that none was made."""
     digest = hashlib.sha256(request.body).hexdigest()
     stated = request.header("x-sdk-content-sha256")
-    if request.body and stated is not None and not hmac.compare_digest(stated.encode(), digest.encode()):
+    if request.body and stated is not None and not same_text(stated, digest):
         raise refused("X-Sdk-Content-Sha256 is not the SHA-256 of the body; unsigned payloads are not taken")
     return digest
 
@@ -106,7 +106,7 @@ def matches(claim: Claim, request: SignedRequest, secret_key: str, payload_hash:
     good = False
     for path in canonical_paths(request.raw_path):
         wanted = signature_of(request, claim.signed_names, path, payload_hash, claim.date, secret_key)
-        good |= hmac.compare_digest(wanted.encode(), claim.signature.encode())
+        good |= same_text(wanted, claim.signature)
     return good
 
 
@@ -128,7 +128,8 @@ def canonical_request(
     request: SignedRequest, signed_names: tuple[str, ...], path: str, payload_hash: str
 ) -> bytes:
     """What is hashed. Raises RequestError if a signed header was not sent."""
-    lines = [request.method.upper().encode(), path.encode(), canonical_query(request.raw_query).encode()]
+    method = request.method.upper().encode("utf-8", "surrogateescape")
+    lines = [method, path.encode(), canonical_query(request.raw_query).encode()]
     for name in signed_names:
         value = request.header(name)
         if value is None:

@@ -113,8 +113,7 @@ def test_a_body_over_12_mb_is_refused(http: Http, rest_daemon: RestDaemon) -> No
 
 def _connect(daemon: RestDaemon) -> socket.socket:
     parts = urlsplit(daemon.url)
-    connection = socket.create_connection((parts.hostname, parts.port), timeout=60)
-    return connection
+    return socket.create_connection((parts.hostname, parts.port), timeout=60)
 
 
 def _send_head(daemon: RestDaemon, header: str) -> int:

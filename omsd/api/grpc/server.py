@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from omsd.api.grpc.auth import AuthServicer
 from omsd.api.grpc.buckets import BucketCalls, BucketServicer
+from omsd.api.grpc.caller import AccessCalls
 from omsd.api.grpc.catalog import CatalogCalls, CatalogServicer
 from omsd.api.grpc.interceptor import CallInterceptor
 from omsd.api.grpc.syncs import SyncCalls, SyncServicer
 from omsd.api.grpc.tasks import TaskCalls, TaskServicer
 from omsd.domain.errors import OmsdError
-from omsd.pb.v1 import service_pb2, service_pb2_grpc, sync_pb2, sync_pb2_grpc
+from omsd.pb.v1 import auth_pb2, auth_pb2_grpc, service_pb2, service_pb2_grpc, sync_pb2, sync_pb2_grpc
+from omsd.service.access import AccessService
 
 MIB = 1024 * 1024
 
@@ -28,6 +31,7 @@ def _full_name(service: str) -> str:
 
 
 TASK_SERVICE = _full_name("MigrationTaskService")
+AUTH_SERVICE: str = auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name
 SYNC_SERVICE: str = sync_pb2.DESCRIPTOR.services_by_name["SyncTaskService"].full_name
 
 # The largest request is a task with 500 keys of 1,024 characters; the largest answer a page of 100 such tasks.
@@ -54,10 +58,11 @@ class ListenError(OmsdError):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The server's chain and key, PEM."""
+    """The server's chain and key, PEM. client_ca: whose certificates callers must have to connect, None = no certificate is wanted."""
 
     chain: bytes
-    key: bytes
+    key: bytes = field(repr=False)
+    client_ca: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,11 @@ class GrpcServer:
         tasks: TaskCalls,
         *others: GrpcService,
         listen: str,
+        access: AccessCalls | None = None,
         certificate: Certificate | None = None,
     ) -> None:
+        """access: who may call; None: nobody is asked who he is."""
+        self._access = access or AccessService.open_to_all()
         self._listen = listen
         self._others = others
         self._certificate = certificate
@@ -117,11 +125,12 @@ class GrpcServer:
         Raises ListenError if the address is taken or cannot be used.
         """
         server = aio.server(
-            interceptors=(CallInterceptor(),),
+            interceptors=(CallInterceptor(self._access),),
             options=_OPTIONS,
             maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
         )
         service_pb2_grpc.add_MigrationTaskServiceServicer_to_server(self._servicer, server)
+        auth_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(self._access), server)
         for other in self._others:
             other.add(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -151,7 +160,7 @@ class GrpcServer:
             await self._health.set(name, status)
 
     def _names(self) -> tuple[str, ...]:
-        return (TASK_SERVICE, *(other.full_name for other in self._others))
+        return (TASK_SERVICE, AUTH_SERVICE, *(other.full_name for other in self._others))
 
     def _bind(self, server: aio.Server) -> int:
         # A Unix socket is open to its owner and group only: whoever can connect can do everything.
@@ -159,7 +168,11 @@ class GrpcServer:
         try:
             if self._certificate is None:
                 return server.add_insecure_port(self._listen)
-            credentials = grpc.ssl_server_credentials([(self._certificate.key, self._certificate.chain)])
+            credentials = grpc.ssl_server_credentials(
+                [(self._certificate.key, self._certificate.chain)],
+                root_certificates=self._certificate.client_ca,
+                require_client_auth=self._certificate.client_ca is not None,
+            )
             return server.add_secure_port(self._listen, credentials)
         except RuntimeError as error:
             raise ListenError(
