@@ -22,9 +22,15 @@ def rest_daemon(seaweed_server: S3Server, tmp_path_factory: pytest.TempPathFacto
     assert "Traceback" not in daemon.log()
 
 
+@pytest.fixture(scope="session")
+def token(rest_daemon: RestDaemon) -> str:
+    return rest_daemon.token()
+
+
 @pytest.fixture
-def http(rest_daemon: RestDaemon) -> Http:
-    return Http(rest_daemon.url)
+def http(rest_daemon: RestDaemon, token: str) -> Http:
+    """Calls with the token of a user who may change things."""
+    return Http(rest_daemon.url, {"X-Auth-Token": token})
 
 
 @pytest.fixture(scope="session")

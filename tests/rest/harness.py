@@ -15,12 +15,47 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
+from omsd.domain.passwords import hash_password
 from tests.e2e.harness import Daemon
 from tests.servers import S3Server, free_port
 
 REGION = "local-1"
 PROJECT = "0215ef11e49d4743be23dd97a156aaaa"
+OTHER_PROJECT = "0215ef11e49d4743be23dd97a156bbbb"
+PASSWORD = "Password"
 DEADLINE_S = 90.0
+
+# testname may change things in PROJECT, reader may read there.
+_USERS = f"""
+[[project]]
+id = "{PROJECT}"
+name = "{REGION}"
+domain = "testname"
+
+[[project]]
+id = "{OTHER_PROJECT}"
+name = "elsewhere"
+domain = "testname"
+
+[[user]]
+name = "testname"
+domain = "testname"
+password = "{hash_password(PASSWORD, b"0123456789abcdef", log_n=4, block_size=1, parallel=1)}"
+roles = {{ "{PROJECT}" = "operator" }}
+
+[[user.key]]
+ak = "AK1"
+sk = "SK1"
+
+[[user]]
+name = "reader"
+domain = "testname"
+roles = {{ "{PROJECT}" = "read-only" }}
+
+[[user.key]]
+ak = "AK2"
+sk = "SK2"
+"""
 
 
 def endpoints(server: S3Server) -> str:
@@ -39,7 +74,7 @@ def endpoints(server: S3Server) -> str:
 
 @dataclass
 class RestDaemon(Daemon):
-    """A daemon whose REST API listens on rest_port."""
+    """A daemon whose REST API listens on rest_port, and asks callers who they are."""
 
     rest_port: int = field(default_factory=free_port)
 
@@ -48,7 +83,28 @@ class RestDaemon(Daemon):
         return f"http://127.0.0.1:{self.rest_port}"
 
     async def start(self, env: Mapping[str, str] | None = None) -> None:
-        await super().start({"OMSD_SERVER__REST_LISTEN": f"127.0.0.1:{self.rest_port}", **(env or {})})
+        users = self.folder / "users.toml"
+        users.write_text(_USERS)
+        users.chmod(0o600)
+        ours = {
+            "OMSD_SERVER__REST_LISTEN": f"127.0.0.1:{self.rest_port}",
+            "OMSD_AUTH__METHODS": "token,signature",
+            "OMSD_AUTH__USERS_FILE": str(users),
+            # Tests fail often, and by intent.
+            "OMSD_AUTH__MAX_FAILURES_PER_MINUTE": "10000",
+        }
+        await super().start({**ours, **(env or {})})
+
+    def token(self) -> str:
+        """A token of testname, good in PROJECT."""
+        user = {"name": "testname", "password": PASSWORD, "domain": {"name": "testname"}}
+        identity = {"methods": ["password"], "password": {"user": user}}
+        scope = {"project": {"id": PROJECT}}
+        reply = Http(self.url).call(
+            "POST", "/v3/auth/tokens", {"auth": {"identity": identity, "scope": scope}}
+        )
+        assert reply.status == 201, reply
+        return reply.headers["x-subject-token"]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from tests.rest.harness import PROJECT, Http, RestDaemon
 TASKS = f"/v2/{PROJECT}/tasks"
 
 
-def test_health_is_told_without_credentials(http: Http) -> None:
+def test_health_is_told_without_credentials(rest_daemon: RestDaemon) -> None:
+    http = Http(rest_daemon.url)
     assert http.call("GET", "/healthz").json == {"status": "ok"}
     assert http.call("GET", "/readyz").json == {"status": "ready"}
 
@@ -162,9 +163,10 @@ def test_garbage_gets_the_documented_form(rest_daemon: RestDaemon, garbage: byte
         assert b"X-Request-Id" in head
 
 
-def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(rest_daemon: RestDaemon) -> None:
+def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(rest_daemon: RestDaemon, token: str) -> None:
     with _connect(rest_daemon) as connection:
-        head = f"POST {TASKS} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+        head = f"POST {TASKS} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n"
+        head += f"X-Auth-Token: {token}\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"{}")

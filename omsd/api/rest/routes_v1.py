@@ -8,7 +8,7 @@ from omsd.api.rest import bodies_v1, mapping_v1, mapping_v2
 from omsd.api.rest.answers import TaskCreated
 from omsd.api.rest.services import Services
 from omsd.api.rest.table import Access, Call, Handler, Route, Version
-from omsd.domain.errors import RequestError
+from omsd.domain.errors import Refusal, RequestError
 from omsd.service.requests import Dialect, ListTasks
 
 _BASE = "/v1/{project_id}/objectstorage"
@@ -22,7 +22,7 @@ async def _versions(services: Services, call: Call) -> bodies_v1.Versions:
     known = [mapping_v1.version_answer(version, call.base_url) for version in services.catalog.versions()]
     found = tuple(version for version in known if not wanted or version.id.startswith(wanted))
     if not found:
-        raise RequestError.of_field("OMS.1009", "version", "there is no such version")
+        raise RequestError("OMS.1009", "version: there is no such version", refusal=Refusal.NOT_FOUND)
     return bodies_v1.Versions(versions=found)
 
 
