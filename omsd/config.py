@@ -55,11 +55,12 @@ class ConfigError(OmsdError):
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the daemon is.
 
-    grpc_listen: host:port or unix:/path. workers 0: one per core. regions: destination regions served, empty
-    for all.
+    grpc_listen, rest_listen: host:port or unix:/path; rest_listen None: the REST API is off. workers 0: one per core.
+    regions: destination regions served, empty for all.
     """
 
     grpc_listen: str = "127.0.0.1:7070"
+    rest_listen: str | None = None
     state_dir: Path
     workers: Annotated[int, Meta(ge=0, le=1024)] = 0
     max_parallel_tasks: Annotated[int, Meta(ge=1, le=1000)] = 5
@@ -161,9 +162,9 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The gRPC server's certificate chain and key, PEM; both or neither.
+    """The certificate chain and key of both APIs, PEM; both or neither.
 
-    client_ca_file: only callers with a certificate of these authorities can connect.
+    client_ca_file: of gRPC: only callers with a certificate of these authorities can connect.
     """
 
     cert_file: Path | None = None
@@ -380,7 +381,7 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 def _check_value(section: str, key: str, value: Any) -> None:
     """Raise ValueError if a value of the right type cannot be meant."""
     match f"{section}.{key}":
-        case "server.grpc_listen":
+        case "server.grpc_listen" | "server.rest_listen":
             _check_listen(value)
         case "server.time_zone":
             if not _is_zone(value):
@@ -404,7 +405,9 @@ def _check_value(section: str, key: str, value: Any) -> None:
             pass
 
 
-def _check_listen(listen: str) -> None:
+def _check_listen(listen: str | None) -> None:
+    if listen is None:
+        return
     if listen.startswith("unix:"):
         if not listen.removeprefix("unix:").strip("/"):
             raise ValueError("unix: wants the path of a socket, like unix:/run/omsd/omsd.sock")
@@ -505,11 +508,13 @@ def _tls_problems(tls: TlsSettings) -> Iterator[str]:
 
 def _auth_problems(settings: Settings) -> Iterator[str]:
     auth = settings.auth
-    if not auth.methods and not is_local(settings.server.grpc_listen):
-        yield (
-            f'[server] grpc_listen = "{settings.server.grpc_listen}": other machines can connect there, so callers must prove who they '
-            "are: set [auth] methods and users_file, or listen on a loopback address (127.0.0.1, [::1], localhost) or unix:/path"
-        )
+    for key in ("grpc_listen", "rest_listen"):
+        listen = getattr(settings.server, key)
+        if listen is not None and not auth.methods and not is_local(listen):
+            yield (
+                f'[server] {key} = "{listen}": other machines can connect there, so callers must prove who they '
+                "are: set [auth] methods and users_file, or listen on a loopback address (127.0.0.1, [::1], localhost) or unix:/path"
+            )
     if auth.methods and auth.users_file is None:
         yield "[auth] users_file is missing: with methods it says who may call"
     if auth.users_file is not None and not auth.methods:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+import ssl
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -23,6 +24,9 @@ from omsd.api.grpc.server import (
     group_service,
     sync_service,
 )
+from omsd.api.rest.app import RestApp
+from omsd.api.rest.server import RestServer
+from omsd.api.rest.services import Services
 from omsd.clock import SystemClock
 from omsd.config import GIB, MIB, Settings, is_local
 from omsd.domain.access import Accounts, AuthMethod
@@ -171,10 +175,14 @@ class _Daemon:
             self._group_store, store, self._channel, self._board, ends, clock, _policy(settings)
         )
         buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
+        catalog = _catalog(settings, store, clock)
+        self._rest = _rest_server(
+            settings, Services(self._access, self._service, groups, syncs, buckets, catalog)
+        )
         self._server = GrpcServer(
             self._service,
             bucket_service(buckets),
-            catalog_service(_catalog(settings, store, clock)),
+            catalog_service(catalog),
             sync_service(syncs),
             group_service(groups),
             listen=settings.server.grpc_listen,
@@ -197,10 +205,12 @@ class _Daemon:
             reloader = outer.create_task(self._reload_at(signals), name="reload")
             planner = outer.create_task(self._planner.run(), name="group planner")
             address = await self._server.start()
+            rest_address = await self._rest.start() if self._rest is not None else ""
             _log.info(
                 "ready",
                 version=__version__,
                 grpc=address,
+                rest=rest_address,
                 state_dir=str(self._settings.server.state_dir),
                 workers=self._executor.worker_count(),
                 resumed=found.migrating_num,
@@ -215,7 +225,7 @@ class _Daemon:
                 _log.info("stopping", grace_s=self._settings.limits.drain_grace_s)
             finally:
                 # Also when a part has failed: the outer group is being cancelled then, and the calls must not hang.
-                await self._server.stop(grace_s=_CALLS_GRACE_S)
+                await self._stop_servers()
             sweeper.cancel()
             reloader.cancel()
             planner.cancel()
@@ -225,6 +235,13 @@ class _Daemon:
             await ledger
             self._syncs.close()
             await syncs
+
+    async def _stop_servers(self) -> None:
+        """No call is taken any more by either API."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._server.stop(grace_s=_CALLS_GRACE_S), name="stop of gRPC")
+            if self._rest is not None:
+                group.create_task(self._rest.stop(grace_s=_CALLS_GRACE_S), name="stop of REST")
 
     async def _stop(self, outer: asyncio.TaskGroup, signals: _Signals, scheduler: asyncio.Task[None]) -> None:
         """Nothing new is leased, what runs is drained; a second signal cuts it."""
@@ -346,6 +363,19 @@ def _certificate(settings: Settings) -> Certificate | None:
         return None
     client_ca = tls.client_ca_file.read_bytes() if tls.client_ca_file is not None else None
     return Certificate(tls.cert_file.read_bytes(), tls.key_file.read_bytes(), client_ca)
+
+
+def _rest_server(settings: Settings, services: Services) -> RestServer | None:
+    listen, tls = settings.server.rest_listen, settings.tls
+    if listen is None:
+        return None
+    if settings.auth.methods and tls.cert_file is None and not is_local(listen):
+        _log.warning("rest_in_plain_text", listen=listen, advice="set [tls] cert_file and key_file")
+    context = None
+    if tls.cert_file is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    return RestServer(RestApp(services), listen=listen, tls=context)
 
 
 def _leaves(group: BaseExceptionGroup[OmsdError]) -> list[OmsdError]:

@@ -147,6 +147,7 @@ class TaskSpec:
     list_file: for LIST, else None. migrate_since_s: Unix seconds, 0 = everything.
     after, until: a PREFIX task that is a part of a group has of its first prefix only the keys behind `after`, of its last one only
     those up to and including `until`; prefixes are reduced and in bytewise order then. "" = from the first key, to the last.
+    thread_num: a wish of callers of the older API, shown to them again and not obeyed.
     """
 
     source: Location
@@ -166,6 +167,7 @@ class TaskSpec:
     restore_archived: bool = False
     after: str = ""
     until: str = ""
+    thread_num: int = 0
 
 
 @dataclass(frozen=True, slots=True)

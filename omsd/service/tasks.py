@@ -117,10 +117,15 @@ class TaskService:
         await self._change(project_id, task_id, task_machine.Delete())
 
     async def update_bandwidth(
-        self, project_id: str, task_id: int, rules: tuple[requests.BandwidthRule, ...]
+        self,
+        project_id: str,
+        task_id: int,
+        rules: tuple[requests.BandwidthRule, ...] | None,
+        dialect: requests.Dialect = requests.Dialect.V2,
     ) -> None:
-        """These rules replace all others, at once."""
-        await self._change(project_id, task_id, task_machine.UpdateBandwidth(validate_bandwidth(rules)))
+        """These rules replace all others, at once; None is a missing mandatory field."""
+        windows = validate_bandwidth(rules, dialect=dialect)
+        await self._change(project_id, task_id, task_machine.UpdateBandwidth(windows))
 
     async def batch_update(self, project_id: str, request: requests.BatchUpdateTasks) -> None:
         """All tasks have the new bandwidth and priority, or none has. Source: API reference 5.2.8."""
