@@ -103,12 +103,16 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Synchronization tasks.
 
     max_tasks: of a project. max_queued_events: accepted and not finished, per task; more are refused. max_copies: objects copied at
-    once, per task.
+    once, per task. events_listen: host:port or unix:/path where S3 event notifications are taken, None = nowhere; each comes with the
+    secret of its task. events_cert_file, events_key_file: its certificate chain and key, PEM; None = those of [tls].
     """
 
     max_tasks: Annotated[int, Meta(ge=1, le=1000)] = 5
     max_queued_events: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
     max_copies: Annotated[int, Meta(ge=1, le=1024)] = 32
+    events_listen: str | None = None
+    events_cert_file: Path | None = None
+    events_key_file: Path | None = None
 
 
 def parse_bandwidth(value: str | int) -> int:
@@ -345,37 +349,50 @@ def _check_value(section: str, key: str, value: Any) -> None:
     match f"{section}.{key}":
         case "server.grpc_listen":
             _check_listen(value)
+        case "sync.events_listen" if value is not None:
+            _split_listen(value)
         case "server.time_zone":
             if not _is_zone(value):
                 close = difflib.get_close_matches(value, sorted(available_timezones()), n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ", like 'Europe/Berlin' or 'UTC'"
                 raise ValueError("not an IANA time zone" + hint)
-        case "limits.machine_bandwidth":
-            if value is not None:
-                parse_bandwidth(value)
+        case "limits.machine_bandwidth" if value is not None:
+            parse_bandwidth(value)
         case "server.regions":
             if any(not region or len(region) > 100 for region in value):
                 raise ValueError("a region has 1 to 100 characters")
         case "network.allow_private":
             for entry in value:
                 _check_network(entry)
-        case "network.ca_file" | "tls.cert_file" | "tls.key_file":
+        case (
+            "network.ca_file"
+            | "tls.cert_file"
+            | "tls.key_file"
+            | "sync.events_cert_file"
+            | "sync.events_key_file"
+        ):
             if value is not None and not os.access(value, os.R_OK):
                 raise ValueError("the file does not exist or cannot be read")
         case _:
             pass
 
 
-def _check_listen(listen: str) -> None:
+def _split_listen(listen: str) -> str:
+    """The host, "" of a Unix socket. Raises ValueError if it is no address."""
     if listen.startswith("unix:"):
         if not listen.removeprefix("unix:").strip("/"):
             raise ValueError("unix: wants the path of a socket, like unix:/run/omsd/omsd.sock")
-        return
+        return ""
     host, separator, port = listen.rpartition(":")
     host = host.strip("[]")
     if not separator or not host or not port.isdecimal() or int(port) > 65_535:
         raise ValueError("must be host:port, like 127.0.0.1:7070, or unix:/path")
-    if host == "localhost":
+    return host
+
+
+def _check_listen(listen: str) -> None:
+    host = _split_listen(listen)
+    if host in ("", "localhost"):
         return
     try:
         loopback = ipaddress.ip_address(host).is_loopback
@@ -441,11 +458,17 @@ def _url_fault(url: str) -> str:
 
 def _check(settings: Settings) -> None:
     """Raise ConfigError for values that are right alone and wrong together."""
-    if (settings.tls.cert_file is None) != (settings.tls.key_file is None):
-        missing = "key_file" if settings.tls.key_file is None else "cert_file"
-        raise ConfigError(
-            (f"[tls] {missing} is missing: cert_file and key_file are given both or not at all",)
-        )
+    tls, sync = settings.tls, settings.sync
+    pairs = (
+        ("[tls] ", "cert_file", tls.cert_file, "key_file", tls.key_file),
+        ("[sync] ", "events_cert_file", sync.events_cert_file, "events_key_file", sync.events_key_file),
+    )
+    for section, cert, cert_file, key, key_file in pairs:
+        if (cert_file is None) != (key_file is None):
+            missing = key if key_file is None else cert
+            raise ConfigError(
+                (f"{section}{missing} is missing: {cert} and {key} are given both or not at all",)
+            )
 
 
 def _default_state_dir(environ: Mapping[str, str]) -> str:

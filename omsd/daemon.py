@@ -13,6 +13,7 @@ from pathlib import Path
 import uvloop
 
 from omsd import __version__
+from omsd.api.events.server import EventServer, KeyPair
 from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service, sync_service
 from omsd.clock import SystemClock
 from omsd.config import MIB, Settings
@@ -32,6 +33,7 @@ from omsd.service.recovery import recover
 from omsd.service.sweeper import Sweeper
 from omsd.service.sync_hot import SyncLimits
 from omsd.service.sync_ledger import SyncLedger
+from omsd.service.sync_receiver import EventReceiver
 from omsd.service.syncs import SyncService
 from omsd.service.tasks import TaskService
 from omsd.store.spool import FileSpool
@@ -143,7 +145,16 @@ class _Daemon:
         ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
         sync_store = SqliteSyncStore(store)
         self._syncs = SyncLedger(sync_store, self._executor, clock, _sync_limits(settings), random.random)
-        syncs = SyncService(sync_store, self._syncs, ends, clock, _policy(settings), zone)
+        syncs = SyncService(
+            sync_store,
+            self._syncs,
+            ends,
+            clock,
+            _policy(settings),
+            zone,
+            events_listen=settings.sync.events_listen or "",
+        )
+        self._events = _event_server(settings, EventReceiver(self._syncs, clock))
         self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
         buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
         self._server = GrpcServer(
@@ -168,10 +179,12 @@ class _Daemon:
             scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
             sweeper = outer.create_task(self._sweeper.run(), name="sweeper")
             address = await self._server.start()
+            events_address = await self._events.start() if self._events is not None else ""
             _log.info(
                 "ready",
                 version=__version__,
                 grpc=address,
+                events=events_address,
                 state_dir=str(self._settings.server.state_dir),
                 workers=self._executor.worker_count(),
                 resumed=found.migrating_num,
@@ -185,6 +198,8 @@ class _Daemon:
                 _log.info("stopping", grace_s=self._settings.limits.drain_grace_s)
             finally:
                 # Also when a part has failed: the outer group is being cancelled then, and the calls must not hang.
+                if self._events is not None:
+                    await self._events.stop()
                 await self._server.stop(grace_s=_CALLS_GRACE_S)
             sweeper.cancel()
             await self._stop(outer, signals, scheduler)
@@ -267,6 +282,15 @@ def _certificate(settings: Settings) -> Certificate | None:
     if tls.cert_file is None or tls.key_file is None:
         return None
     return Certificate(tls.cert_file.read_bytes(), tls.key_file.read_bytes())
+
+
+def _event_server(settings: Settings, receiver: EventReceiver) -> EventServer | None:
+    sync, tls = settings.sync, settings.tls
+    if sync.events_listen is None:
+        return None
+    cert_file, key_file = sync.events_cert_file or tls.cert_file, sync.events_key_file or tls.key_file
+    key_pair = KeyPair(cert_file, key_file) if cert_file is not None and key_file is not None else None
+    return EventServer(receiver, listen=sync.events_listen, key_pair=key_pair)
 
 
 def _leaves(group: BaseExceptionGroup[OmsdError]) -> list[OmsdError]:

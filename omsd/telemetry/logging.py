@@ -62,7 +62,7 @@ def setup_logging(level: str, log_format: LogFormat = "auto", stream: TextIO | N
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for chatty in ("botocore", "aiobotocore", "asyncio", "grpc", "aiosqlite"):
+    for chatty in ("botocore", "aiobotocore", "asyncio", "grpc", "aiosqlite", "aiohttp"):
         # Below warning these log per request, with headers.
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
