@@ -106,12 +106,16 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Synchronization tasks.
 
     max_tasks: of a project. max_queued_events: accepted and not finished, per task; more are refused. max_copies: objects copied at
-    once, per task.
+    once, per task. events_listen: host:port or unix:/path where S3 event notifications are taken, None = nowhere; each comes with the
+    secret of its task. events_cert_file, events_key_file: its certificate chain and key, PEM; None = those of [tls].
     """
 
     max_tasks: Annotated[int, Meta(ge=1, le=1000)] = 5
     max_queued_events: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
     max_copies: Annotated[int, Meta(ge=1, le=1024)] = 32
+    events_listen: str | None = None
+    events_cert_file: Path | None = None
+    events_key_file: Path | None = None
 
 
 class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -381,16 +385,15 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 def _check_value(section: str, key: str, value: Any) -> None:
     """Raise ValueError if a value of the right type cannot be meant."""
     match f"{section}.{key}":
-        case "server.grpc_listen" | "server.rest_listen":
+        case "server.grpc_listen" | "server.rest_listen" | "sync.events_listen":
             _check_listen(value)
         case "server.time_zone":
             if not _is_zone(value):
                 close = difflib.get_close_matches(value, sorted(available_timezones()), n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ", like 'Europe/Berlin' or 'UTC'"
                 raise ValueError("not an IANA time zone" + hint)
-        case "limits.machine_bandwidth":
-            if value is not None:
-                parse_bandwidth(value)
+        case "limits.machine_bandwidth" if value is not None:
+            parse_bandwidth(value)
         case "server.regions":
             _check_regions(value)
         case "network.allow_private":
@@ -398,7 +401,15 @@ def _check_value(section: str, key: str, value: Any) -> None:
                 _check_network(entry)
         case "auth.methods":
             _check_methods(value)
-        case "network.ca_file" | "tls.cert_file" | "tls.key_file" | "tls.client_ca_file" | "auth.users_file":
+        case (
+            "network.ca_file"
+            | "tls.cert_file"
+            | "tls.key_file"
+            | "tls.client_ca_file"
+            | "auth.users_file"
+            | "sync.events_cert_file"
+            | "sync.events_key_file"
+        ):
             if value is not None and not os.access(value, os.R_OK):
                 raise ValueError("the file does not exist or cannot be read")
         case _:
@@ -406,6 +417,7 @@ def _check_value(section: str, key: str, value: Any) -> None:
 
 
 def _check_listen(listen: str | None) -> None:
+    """Raises ValueError if it is no address."""
     if listen is None:
         return
     if listen.startswith("unix:"):
@@ -493,15 +505,24 @@ def _url_fault(url: str) -> str:
 
 def _check(settings: Settings) -> None:
     """Raise ConfigError for values that are right alone and wrong together."""
-    problems = (*_tls_problems(settings.tls), *_auth_problems(settings))
+    problems = (*_pair_problems(settings), *_tls_problems(settings.tls), *_auth_problems(settings))
     if problems:
         raise ConfigError(problems)
 
 
+def _pair_problems(settings: Settings) -> Iterator[str]:
+    tls, sync = settings.tls, settings.sync
+    pairs = (
+        ("[tls]", "cert_file", tls.cert_file, "key_file", tls.key_file),
+        ("[sync]", "events_cert_file", sync.events_cert_file, "events_key_file", sync.events_key_file),
+    )
+    for section, cert, cert_file, key, key_file in pairs:
+        if (cert_file is None) != (key_file is None):
+            missing = key if key_file is None else cert
+            yield f"{section} {missing} is missing: {cert} and {key} are given both or not at all"
+
+
 def _tls_problems(tls: TlsSettings) -> Iterator[str]:
-    if (tls.cert_file is None) != (tls.key_file is None):
-        missing = "key_file" if tls.key_file is None else "cert_file"
-        yield f"[tls] {missing} is missing: cert_file and key_file are given both or not at all"
     if tls.client_ca_file is not None and tls.cert_file is None and tls.key_file is None:
         yield "[tls] client_ca_file is given without cert_file and key_file: callers show certificates to a server that has one"
 

@@ -16,6 +16,7 @@ import uvloop
 from omsd import __version__
 from omsd.accounts.keyfile import TokenKeyFile
 from omsd.accounts.usersfile import UsersFileError, read_accounts
+from omsd.api.events.server import EventServer, KeyPair
 from omsd.api.grpc.server import (
     Certificate,
     GrpcServer,
@@ -51,6 +52,7 @@ from omsd.service.recovery import recover
 from omsd.service.sweeper import Sweeper
 from omsd.service.sync_hot import SyncLimits
 from omsd.service.sync_ledger import SyncLedger
+from omsd.service.sync_receiver import EventReceiver
 from omsd.service.syncs import SyncService
 from omsd.service.tasks import TaskService
 from omsd.store.groups import SqliteGroupStore
@@ -168,7 +170,16 @@ class _Daemon:
         ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
         sync_store = SqliteSyncStore(store)
         self._syncs = SyncLedger(sync_store, self._executor, clock, _sync_limits(settings), random.random)
-        syncs = SyncService(sync_store, self._syncs, ends, clock, _policy(settings), zone)
+        syncs = SyncService(
+            sync_store,
+            self._syncs,
+            ends,
+            clock,
+            _policy(settings),
+            zone,
+            events_listen=settings.sync.events_listen or "",
+        )
+        self._events = _event_server(settings, EventReceiver(self._syncs, clock))
         self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
         self._access = _access(settings, clock)
         groups = GroupService(
@@ -206,11 +217,13 @@ class _Daemon:
             planner = outer.create_task(self._planner.run(), name="group planner")
             address = await self._server.start()
             rest_address = await self._rest.start() if self._rest is not None else ""
+            events_address = await self._events.start() if self._events is not None else ""
             _log.info(
                 "ready",
                 version=__version__,
                 grpc=address,
                 rest=rest_address,
+                events=events_address,
                 state_dir=str(self._settings.server.state_dir),
                 workers=self._executor.worker_count(),
                 resumed=found.migrating_num,
@@ -237,11 +250,13 @@ class _Daemon:
             await syncs
 
     async def _stop_servers(self) -> None:
-        """No call is taken any more by either API."""
+        """No call and no event is taken any more."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._server.stop(grace_s=_CALLS_GRACE_S), name="stop of gRPC")
             if self._rest is not None:
                 group.create_task(self._rest.stop(grace_s=_CALLS_GRACE_S), name="stop of REST")
+            if self._events is not None:
+                group.create_task(self._events.stop(), name="stop of the event receiver")
 
     async def _stop(self, outer: asyncio.TaskGroup, signals: _Signals, scheduler: asyncio.Task[None]) -> None:
         """Nothing new is leased, what runs is drained; a second signal cuts it."""
@@ -376,6 +391,15 @@ def _rest_server(settings: Settings, services: Services) -> RestServer | None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(tls.cert_file, tls.key_file)
     return RestServer(RestApp(services), listen=listen, tls=context)
+
+
+def _event_server(settings: Settings, receiver: EventReceiver) -> EventServer | None:
+    sync, tls = settings.sync, settings.tls
+    if sync.events_listen is None:
+        return None
+    cert_file, key_file = sync.events_cert_file or tls.cert_file, sync.events_key_file or tls.key_file
+    key_pair = KeyPair(cert_file, key_file) if cert_file is not None and key_file is not None else None
+    return EventServer(receiver, listen=sync.events_listen, key_pair=key_pair)
 
 
 def _leaves(group: BaseExceptionGroup[OmsdError]) -> list[OmsdError]:

@@ -280,8 +280,21 @@ def _server(
     )
 
 
-def start_seaweed(folder: Path, *, tls: tuple[Path, Path] | None = None) -> S3Server:
-    """A SeaweedFS server with an S3 gateway is up. tls: certificate and key file, then it speaks https."""
+SEAWEED_PORTS = ("master", "volume", "filer", "s3")
+
+
+def seaweed_ports() -> dict[str, int]:
+    """Free ports for a SeaweedFS server, by name."""
+    return {name: free_port(with_grpc=True) for name in SEAWEED_PORTS}
+
+
+def start_seaweed(
+    folder: Path, *, tls: tuple[Path, Path] | None = None, ports: Mapping[str, int] | None = None
+) -> S3Server:
+    """A SeaweedFS server with an S3 gateway is up. tls: certificate and key file, then it speaks https.
+
+    ports: of an earlier one in the same folder, whose data it goes on with.
+    """
     identities = [
         ("admin", "AKADMIN", "SKADMIN", ["Admin", "Read", "Write", "List", "Tagging"]),
         ("tester", "AKTEST", "SKTEST", ["Read", "Write", "List", "Tagging"]),
@@ -298,9 +311,8 @@ def start_seaweed(folder: Path, *, tls: tuple[Path, Path] | None = None) -> S3Se
         )
     )
     data = folder / "data"
-    data.mkdir()
-    names = ("master", "volume", "filer", "s3")
-    ports = {name: free_port(with_grpc=True) for name in names}
+    data.mkdir(exist_ok=True)
+    ports = ports or seaweed_ports()
     scheme = "http"
     tls_args: list[str] = []
     if tls is not None:

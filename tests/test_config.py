@@ -97,6 +97,10 @@ def test_the_time_zone_of_the_server_is_the_default() -> None:
         ('[log]\nlevel = "chatty"', 'level = "chatty": must be one of debug, info, warning, error'),
         ("[log", "not valid TOML"),
         ('[tls]\ncert_file = "/dev/null"', "[tls] key_file is missing"),
+        ('[sync]\nevents_key_file = "/dev/null"', "[sync] events_cert_file is missing"),
+        ('[sync]\nevents_key_file = "/not/there"', "[sync] events_key_file"),
+        ('[sync]\nevents_listen = "7071"', "must be host:port"),
+        ('[sync]\nevents_listen = "unix:"', "path of a socket"),
         ("endpoint = 1", "endpoint must be written [[endpoint]]"),
         ("[[endpoint]]\nurll = 'x'", "number 1: unknown key 'urll'; did you mean 'url'?"),
         ("[[endpoint]]\nurl = 'http://h'", "number 1: region is missing"),
@@ -243,3 +247,13 @@ def test_the_bandwidth_of_the_machine_may_come_from_the_environment_and_is_none_
 @pytest.mark.parametrize("written", ['"fast"', '"200 Mbit"', '""', "0", "200000000", '"1kB"', "-1", "true"])
 def test_a_bandwidth_that_cannot_be_meant_is_refused(tmp_path: Path, written: str) -> None:
     assert "[limits] machine_bandwidth" in problems(tmp_path, f"[limits]\nmachine_bandwidth = {written}")
+
+
+@pytest.mark.parametrize(
+    "listen", ["0.0.0.0:7071", "[::]:7071", "events.example.com:7071", "unix:/run/e.sock"]
+)
+def test_notifications_may_be_listened_for_anywhere(tmp_path: Path, listen: str) -> None:
+    settings = load(tmp_path, f'[sync]\nevents_listen = "{listen}"')
+    assert settings.sync.events_listen == listen
+    assert load(tmp_path, dump_settings(settings)) == settings
+    assert load(tmp_path, "").sync.events_listen is None

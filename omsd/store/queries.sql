@@ -229,6 +229,9 @@ INSERT OR REPLACE INTO sync_credentials VALUES (:number, :sealed);
 -- name: drop_sync_credentials
 DELETE FROM sync_credentials WHERE number = :number;
 
+-- name: put_sync_secret
+INSERT OR REPLACE INTO sync_event_secrets VALUES (:number, :digest);
+
 -- name: add_sync_event
 INSERT INTO sync_events VALUES (:event_id, :number, :key, :literal, :accepted_ms, :restore_since_s);
 
@@ -258,6 +261,9 @@ SELECT * FROM sync_tasks ORDER BY number;
 
 -- name: sync_credentials
 SELECT sealed FROM sync_credentials WHERE number = :number;
+
+-- name: sync_secrets
+SELECT number, digest FROM sync_event_secrets;
 
 -- name: sync_events
 SELECT event_id, key, literal, accepted_ms, restore_since_s FROM sync_events WHERE number = :number ORDER BY event_id;

@@ -71,7 +71,7 @@ def setup_logging(level: str, log_format: LogFormat = "auto", stream: TextIO | N
     root.setLevel(level.upper())
     # Who changed what is wanted also where the rest is not.
     logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
-    for chatty in ("botocore", "aiobotocore", "asyncio", "grpc", "aiosqlite"):
+    for chatty in ("botocore", "aiobotocore", "asyncio", "grpc", "aiosqlite", "aiohttp"):
         # Below warning these log per request, with headers.
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
