@@ -17,6 +17,7 @@ TOKEN_CODE = "OMS.0068"  # noqa: S105
 READ_ONLY_CODE = "OMS.0205"
 FORBIDDEN_CODE = "OMS.0206"
 BUSY_CODE = "OMS.2004"
+_SHOWN_MAX = 64
 
 
 class Role(StrEnum):
@@ -102,7 +103,7 @@ def authorize(principal: Principal, project_id: str, *, change: bool) -> None:
         role = principal.role_in(project_id)
     if role is None:
         # The same words whether the project exists or not.
-        raise forbidden(f"user {principal.user} may not use project {project_id}")
+        raise forbidden(f"user {principal.user} may not use project {project_id[:_SHOWN_MAX]}")
     if change and not role.may_change:
         raise RequestError(
             READ_ONLY_CODE,

@@ -29,6 +29,7 @@ from omsd.domain.attempts import FailureLimiter
 from omsd.domain.signature import SignedRequest
 from omsd.domain.tokens import Token
 from omsd.ports.clock import Clock
+from omsd.service.audit import audit_token
 from omsd.service.guard import Guard, PasswordChecker
 
 # Hashing more than this takes longer than a turn of the loop should.
@@ -213,7 +214,14 @@ class AccessService:
             principal = replace(
                 principal, grants=tuple(grant for grant in user.grants if grant.project == project)
             )
-        return self._issued(user, principal, project)
+        issued = self._issued(user, principal, project)
+        audit_token(
+            principal,
+            project.project_id if project else "",
+            address=address,
+            expires_at_s=issued.expires_at_s,
+        )
+        return issued
 
     def projects(self, principal: Principal, name: str | None = None) -> tuple[Project, ...]:
         """The projects the caller may use, or the one of that name or id: names are those of regions, as SDKs ask (`GET /v3/projects`).
@@ -241,7 +249,7 @@ class AccessService:
             return None
         found = self.projects(principal, wanted)
         if len(found) != 1:
-            raise forbidden(f"user {principal.user} may not use project {wanted}")
+            raise forbidden(f"user {principal.user} may not use project {wanted[:64]}")
         return found[0]
 
     def _issued(self, user: User, principal: Principal, project: Project | None) -> IssuedToken:
