@@ -166,19 +166,23 @@ class Accounts:
 
 # Operations by the name both APIs use for them, in permissions and in the audit log. What is in neither of the first two sets changes
 # something: a new operation is guarded before anybody has thought of it.
-OPEN_OPERATIONS = frozenset({"CreateToken", "ListApiVersions", "GetApiVersion"})
+# OPEN ones are let through without credentials; GetCaller looks at them by itself, since it answers also users without a role.
+OPEN_OPERATIONS = frozenset({"CreateToken", "GetCaller", "ListApiVersions", "GetApiVersion"})
 READING_OPERATIONS = frozenset(
     {
         *("GetTask", "ListTasks", "WatchTask"),
         *("GetSyncTask", "ListSyncTasks", "GetSyncTaskStatistics"),
         *("ListBuckets", "ListBucketObjects", "GetBucketRegion", "CheckPrefix", "GetCdnInfo", "CheckUrlList"),
-        *("ListCloudTypes", "ListRegions", "ListQuotas", "GetCaller", "ListProjects"),
+        *("ListCloudTypes", "ListRegions", "ListQuotas", "ListProjects"),
+        *("GetTaskGroup", "ListTaskGroups", "WatchTaskGroup"),
     }
 )
 CHANGING_OPERATIONS = frozenset(
     {
         *("CreateTask", "StartTask", "StopTask", "DeleteTask", "UpdateBandwidthPolicy", "BatchUpdateTasks"),
         *("CreateSyncTask", "StartSyncTask", "StopSyncTask", "DeleteSyncTask", "CreateSyncEvents"),
+        *("CreateTaskGroup", "StartTaskGroup", "StopTaskGroup", "RetryTaskGroup", "UpdateTaskGroup"),
+        *("DeleteTaskGroup", "RotateSyncEventSecret"),
     }
 )
 

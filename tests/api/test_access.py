@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import ipaddress
 import json
 import logging
+import pkgutil
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,7 +16,6 @@ from typing import Any
 import grpc
 import pytest
 from cryptography import x509
-from google.protobuf import descriptor_pool
 from google.rpc import error_details_pb2
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -22,7 +23,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service, sync_service
 from omsd.domain.access import CHANGING_OPERATIONS, OPEN_OPERATIONS, READING_OPERATIONS, AuthMethod
-from omsd.pb.v1 import auth_pb2, bucket_pb2, catalog_pb2, service_pb2, sync_pb2, task_pb2
+from omsd.pb import v1
+from omsd.pb.v1 import auth_pb2, bucket_pb2, catalog_pb2, sync_pb2, task_pb2
 from omsd.pb.v1.auth_pb2_grpc import AuthServiceStub
 from omsd.pb.v1.service_pb2_grpc import BucketServiceStub, CatalogServiceStub, MigrationTaskServiceStub
 from omsd.pb.v1.sync_pb2_grpc import SyncTaskServiceStub
@@ -36,7 +38,12 @@ from tests.fakes.task_service import FakeTaskService
 from tests.service.accounts import ACCOUNTS, NOW_S, PASSWORD
 from tests.wire.test_wire_tls import make_certificate
 
-FILES = (auth_pb2, bucket_pb2, catalog_pb2, service_pb2, sync_pb2, task_pb2)
+# All there are, so that no service is forgotten.
+FILES = [
+    importlib.import_module(f"omsd.pb.v1.{found.name}")
+    for found in pkgutil.iter_modules(v1.__path__)
+    if found.name.endswith("_pb2")
+]
 
 
 def guarded_server(
@@ -113,24 +120,14 @@ async def reason(call: Any) -> tuple[grpc.StatusCode, str]:
     return error.code(), info.reason
 
 
-def our_methods() -> set[str]:
-    """Every rpc of every service of ours, in whatever file."""
-    pool = descriptor_pool.Default()
-    return {
-        method.name
-        for file in FILES
-        for service in pool.FindFileByName(file.DESCRIPTOR.name).services_by_name.values()
-        for method in service.methods
-    }
-
-
 def test_of_every_rpc_it_is_known_whether_it_changes_something() -> None:
-    protos = Path(__file__).resolve().parent.parent.parent / "proto" / "omsd" / "v1"
-    described = {Path(file.DESCRIPTOR.name).name for file in FILES}
-    with_services = {path.name for path in protos.glob("*.proto") if "\nservice " in path.read_text()}
-    assert with_services <= described
-    known = OPEN_OPERATIONS | READING_OPERATIONS | CHANGING_OPERATIONS
-    assert our_methods() - known == set()
+    methods = {method.name for file in FILES for service in services_of(file) for method in service.methods}
+    assert {"CreateTask", "CreateSyncTask", "CreateToken", "ListBuckets"} <= methods
+    assert methods - (OPEN_OPERATIONS | READING_OPERATIONS | CHANGING_OPERATIONS) == set()
+
+
+def services_of(file: Any) -> list[Any]:
+    return list(file.DESCRIPTOR.services_by_name.values())
 
 
 async def test_without_credentials_there_are_health_and_versions_and_nothing_else(
@@ -193,7 +190,7 @@ async def test_a_reader_may_change_nothing_at_all(channel: aio.Channel) -> None:
     metadata = await token(channel)
     refused = 0
     for file in FILES:
-        for service in file.DESCRIPTOR.services_by_name.values():
+        for service in services_of(file):
             for method in service.methods:
                 if method.name in CHANGING_OPERATIONS:
                     request = method.input_type._concrete_class(project_id="p2")
@@ -201,10 +198,11 @@ async def test_a_reader_may_change_nothing_at_all(channel: aio.Channel) -> None:
                         f"/{service.full_name}/{method.name}",
                         request_serializer=lambda message: message.SerializeToString(),
                     )
-                    assert await reason(call(request, metadata=metadata)) == (
-                        grpc.StatusCode.PERMISSION_DENIED,
-                        "OMS.0205",
-                    )
+                    error, details = await failure(call(request, metadata=metadata))
+                    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                        continue  # this server does not have the service
+                    assert error.code() is grpc.StatusCode.PERMISSION_DENIED, method.name
+                    assert details["ErrorInfo"].reason == "OMS.0205"  # type: ignore[attr-defined]
                     refused += 1
     assert refused >= 11
 
@@ -215,6 +213,9 @@ async def test_a_caller_is_told_who_he_is(channel: aio.Channel) -> None:
     )
     assert (caller.user, caller.domain, caller.method) == ("root", "acme", "token")
     assert [(role.project_id, role.role) for role in caller.projects] == [("p1", "admin"), ("p2", "admin")]
+    nobody = await token(channel, "nobody", "no password")
+    caller = await AuthServiceStub(channel).GetCaller(auth_pb2.GetCallerRequest(), metadata=nobody)
+    assert (caller.user, list(caller.projects)) == ("nobody", [])
 
 
 async def test_a_wrong_password_is_refused_and_guessing_answered_busy(channel: aio.Channel) -> None:
