@@ -56,8 +56,6 @@ from omsd.service.moves import retryable_num
 _log = structlog.get_logger(__name__)
 
 DAY_MS = 24 * 3600 * 1000
-# Tasks of a group that are moved in one transaction: others wait meanwhile.
-_MEMBERS_PER_STEP = 100
 # Active time that a crash may lose.
 _COUNT_TIME_S = 30.0
 
@@ -74,12 +72,16 @@ _NO_KEYS = Failure("TRF.0001", "the stored credentials cannot be read; retry the
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """How groups are planned. max_per_day: creations of a project in 24 hours."""
+    """How groups are planned. max_per_day: creations of a project in 24 hours.
+
+    members_per_step: tasks of a group that are moved in one transaction; others wait meanwhile.
+    """
 
     store: GroupStore
     planner: GroupPlanner
     target: TaskTarget
     max_per_day: int = 100
+    members_per_step: int = 100
 
 
 class GroupBook:
@@ -206,7 +208,9 @@ class GroupBook:
         hot = await self.find(project_id, group_id)
         found: list[HotTask] = []
         after = TaskId(0)
-        while page := await self._store.members(group_id, _CHANGEABLE, after, _MEMBERS_PER_STEP):
+        while page := await self._store.members(
+            group_id, _CHANGEABLE, after, self._planning.members_per_step
+        ):
             found += map(self._desk.hot_of, page)
             after = page[-1].task_id
         if with_limits and not found and hot.tally.succeeded:
@@ -328,7 +332,7 @@ class GroupBook:
     async def _pursue(self, hot: HotGroup, stage: Stage) -> None:
         group = hot.group
         page = await self._store.members(
-            group.group_id, _MOVED_BY[group.goal], group.goal_after, _MEMBERS_PER_STEP
+            group.group_id, _MOVED_BY[group.goal], group.goal_after, self._planning.members_per_step
         )
         keys = await self._keys(hot) if group.goal in (Goal.RESUME, Goal.RETRY, Goal.RETRY_FAILED) else None
         for task in page:
@@ -338,7 +342,7 @@ class GroupBook:
                 continue
             await self._desk.change(self._desk.hot_of(task), event, stage, keys)
         up_to = page[-1].task_id if page else group.goal_after
-        self._mover.move(hot, GoalAdvanced(up_to, over=len(page) < _MEMBERS_PER_STEP), stage)
+        self._mover.move(hot, GoalAdvanced(up_to, over=len(page) < self._planning.members_per_step), stage)
 
     async def _keys(self, hot: HotGroup) -> TaskCredentials | None:
         if hot.keys is None:
