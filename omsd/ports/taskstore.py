@@ -216,6 +216,13 @@ class DueSweep:
 
 
 @dataclass(frozen=True, slots=True)
+class EndSweep:
+    """What was to be swept is gone; the sweep stays if something else was left to it meanwhile."""
+
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
 class DropSweep:
     task_id: TaskId
 
@@ -267,6 +274,7 @@ Change = (
     | RekeySweep
     | DueSweep
     | DropSweep
+    | EndSweep
     | PutListPart
     | DropListPart
     | DropListParts
