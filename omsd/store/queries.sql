@@ -127,7 +127,12 @@ SELECT * FROM tasks WHERE task_id = :task_id;
 SELECT * FROM tasks WHERE project_id = :project_id AND request_id = :request_id AND request_id <> '';
 
 -- name: list_tasks
-SELECT * FROM tasks
+-- With the number of all matches in one statement: between two, tasks may be deleted.
+SELECT *, (
+    SELECT count(*) FROM tasks
+    WHERE project_id = :project_id AND (:state = 0 OR state = :state) AND instr(name, :name_part) > 0
+) AS matches_num
+FROM tasks
 WHERE project_id = :project_id AND (:state = 0 OR state = :state) AND instr(name, :name_part) > 0
 ORDER BY task_id DESC LIMIT :limit OFFSET :offset;
 

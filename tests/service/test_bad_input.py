@@ -264,8 +264,9 @@ MINUTES = st.integers(0, 24 * 60 - 1)
 
 
 def minutes_of(start: int, end: int) -> set[int]:
-    """The minutes of a daily window, which may cross midnight; its end is not in it."""
-    return {(start + n) % 1440 for n in range((end - start) % 1440)}
+    """The minutes of a daily window, which may cross midnight; its end is not in it, unless that is the day's."""
+    length = (end - start) % 1440 + (end == 1439)
+    return {(start + n) % 1440 for n in range(length)}
 
 
 @settings(max_examples=150)
