@@ -166,10 +166,19 @@ class _Daemon:
             zone=zone,
             last_ids=last_ids,
         )
-        self._sweeper = Sweeper(store, self._executor, clock, self._ledger, self._channel)
         ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
         sync_store = SqliteSyncStore(store)
-        self._syncs = SyncLedger(sync_store, self._executor, clock, _sync_limits(settings), random.random)
+        self._syncs = SyncLedger(
+            sync_store,
+            self._executor,
+            clock,
+            _sync_limits(settings),
+            random.random,
+            sweeps_due=self._ledger.sweeps_due.set,
+        )
+        self._sweeper = Sweeper(
+            store, self._executor, clock, self._ledger, self._channel, must_wait=self._syncs.must_wait
+        )
         syncs = SyncService(
             sync_store,
             self._syncs,

@@ -141,8 +141,10 @@ class SqliteTaskStore:
         }
         kind = "group_tasks" if query.group_id else "tasks"
         rows = await self.read(f"list_{kind}", wanted)
+        if rows:
+            return tuple(map(task_from_row, rows)), rows[0]["matches_num"]
         count = await self.read(f"count_{kind}", wanted)
-        return tuple(map(task_from_row, rows)), count[0][0]
+        return (), count[0][0]
 
     async def count_created(self, project_id: str, since_ms: int) -> int:
         """How many of the project's tasks were created since; deleted ones are not known any more."""

@@ -185,7 +185,7 @@ async def control_process(
         zone=UTC,
         last_ids=await store.last_ids(),
     )
-    sweeper = Sweeper(store, executor, clock, ledger, channel)
+    sweeper = Sweeper(store, executor, clock, ledger, channel, must_wait=lambda _: False)
     ends = EndsProbe(executor, clock, deadline_s=5.0)
     service = TaskService(store, channel, board, ends, clock, ValidationPolicy())
     groups = GroupService(group_store, store, channel, board, ends, clock, ValidationPolicy())
