@@ -41,7 +41,7 @@ async def _retry(services: Services, call: Call) -> None:
 
 
 async def _update(services: Services, call: Call) -> None:
-    await _calls(services).update_bandwidth(*_group(call), mapping_v2.rules_of(call.body.bandwidth_policy))
+    await _calls(services).update(*_group(call), mapping_v2.rules_of(call.body.bandwidth_policy))
 
 
 def _calls(services: Services) -> GroupCalls:
