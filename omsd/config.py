@@ -27,6 +27,7 @@ from omsd.domain.errors import OmsdError
 from omsd.domain.model import CloudType
 
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 ENV_PREFIX = "OMSD_"
 LOOPBACK = "loopback"
 AUTH_METHODS = ("token", "signature", "certificate")
@@ -113,6 +114,18 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_copies: Annotated[int, Meta(ge=1, le=1024)] = 32
 
 
+class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Task groups.
+
+    objects_per_task, gib_per_task: a group begins its next task when one has so many objects, or so much in them. The defaults are the
+    documented limits of what is better migrated by one task. max_per_day: groups that a project may create in 24 hours.
+    """
+
+    objects_per_task: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 5_000_000
+    gib_per_task: Annotated[int, Meta(ge=1, le=1_048_576)] = 3072
+    max_per_day: Annotated[int, Meta(ge=1, le=100_000)] = 100
+
+
 def parse_bandwidth(value: str | int) -> int:
     """Bytes per second of a "200MB", "1.5GiB" or a number of MiB. Raises ValueError."""
     found = _BANDWIDTH.fullmatch(str(value).strip())
@@ -197,6 +210,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSettings
     limits: LimitSettings
     sync: SyncSettings
+    groups: GroupSettings
     network: NetworkSettings
     tls: TlsSettings
     auth: AuthSettings
@@ -208,6 +222,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
     "limits": LimitSettings,
     "sync": SyncSettings,
+    "groups": GroupSettings,
     "network": NetworkSettings,
     "tls": TlsSettings,
     "auth": AuthSettings,

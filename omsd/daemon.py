@@ -16,14 +16,22 @@ import uvloop
 from omsd import __version__
 from omsd.accounts.keyfile import TokenKeyFile
 from omsd.accounts.usersfile import UsersFileError, read_accounts
-from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service, sync_service
+from omsd.api.grpc.server import (
+    Certificate,
+    GrpcServer,
+    bucket_service,
+    catalog_service,
+    group_service,
+    sync_service,
+)
 from omsd.api.rest.app import RestApp
 from omsd.api.rest.server import RestServer
 from omsd.api.rest.services import Services
 from omsd.clock import SystemClock
-from omsd.config import MIB, Settings, is_local
+from omsd.config import GIB, MIB, Settings, is_local
 from omsd.domain.access import Accounts, AuthMethod
 from omsd.domain.errors import OmsdError
+from omsd.domain.group_plan import TaskTarget
 from omsd.domain.model import ShardId, TaskId
 from omsd.executors.local import LocalExecutor
 from omsd.executors.settings import WorkerEndpoint, WorkerSettings, encode_settings
@@ -32,6 +40,9 @@ from omsd.service.access import AccessService, AccessSettings
 from omsd.service.buckets import BucketService
 from omsd.service.catalog import CatalogService, ConfiguredEndpoint
 from omsd.service.channel import EventChannel
+from omsd.service.group_ledger import Planning
+from omsd.service.group_planner import GroupPlanner
+from omsd.service.groups import GroupService
 from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
 from omsd.service.locations import ValidationPolicy
@@ -42,6 +53,7 @@ from omsd.service.sync_hot import SyncLimits
 from omsd.service.sync_ledger import SyncLedger
 from omsd.service.syncs import SyncService
 from omsd.service.tasks import TaskService
+from omsd.store.groups import SqliteGroupStore
 from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
 from omsd.store.syncs import SqliteSyncStore
@@ -139,6 +151,8 @@ class _Daemon:
             SchedulerSettings(settings.server.max_parallel_tasks, zone, settings.limits.machine_bytes_per_s),
         )
         self._spool = FileSpool(settings.server.state_dir)
+        self._group_store = SqliteGroupStore(store)
+        self._planner = GroupPlanner(self._executor, clock, self._channel.order)
         self._ledger = Ledger(
             store,
             self._channel,
@@ -146,6 +160,7 @@ class _Daemon:
             self._board,
             clock,
             self._spool,
+            _planning(settings, self._group_store, self._planner),
             zone=zone,
             last_ids=last_ids,
         )
@@ -156,16 +171,20 @@ class _Daemon:
         syncs = SyncService(sync_store, self._syncs, ends, clock, _policy(settings), zone)
         self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
         self._access = _access(settings, clock)
+        groups = GroupService(
+            self._group_store, store, self._channel, self._board, ends, clock, _policy(settings)
+        )
         buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
         catalog = _catalog(settings, store, clock)
         self._rest = _rest_server(
-            settings, Services(self._access, self._service, None, syncs, buckets, catalog)
+            settings, Services(self._access, self._service, groups, syncs, buckets, catalog)
         )
         self._server = GrpcServer(
             self._service,
             bucket_service(buckets),
             catalog_service(catalog),
             sync_service(syncs),
+            group_service(groups),
             listen=settings.server.grpc_listen,
             access=self._access,
             certificate=_certificate(settings),
@@ -177,13 +196,14 @@ class _Daemon:
             executor = outer.create_task(self._executor.serve(self._channel), name="executor")
             async with asyncio.timeout(_WORKERS_START_DEADLINE_S):
                 await self._executor.wait_ready()
-            found = await recover(self._store, self._spool, self._ledger)
+            found = await recover(self._store, self._group_store, self._spool, self._ledger)
             sync_events_num = await self._syncs.recover()
             ledger = outer.create_task(self._ledger.run(), name="ledger")
             syncs = outer.create_task(self._syncs.run(), name="sync ledger")
             scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
             sweeper = outer.create_task(self._sweeper.run(), name="sweeper")
             reloader = outer.create_task(self._reload_at(signals), name="reload")
+            planner = outer.create_task(self._planner.run(), name="group planner")
             address = await self._server.start()
             rest_address = await self._rest.start() if self._rest is not None else ""
             _log.info(
@@ -195,6 +215,7 @@ class _Daemon:
                 workers=self._executor.worker_count(),
                 resumed=found.migrating_num,
                 waiting=found.waiting_num,
+                groups=found.groups_num,
                 sync_events=sync_events_num,
             )
             notifier.ready()
@@ -207,6 +228,7 @@ class _Daemon:
                 await self._stop_servers()
             sweeper.cancel()
             reloader.cancel()
+            planner.cancel()
             await self._stop(outer, signals, scheduler)
             await executor
             await self._channel.close()
@@ -328,6 +350,11 @@ def _accounts(settings: Settings) -> Accounts:
     if settings.auth.users_file is None:
         return Accounts()
     return read_accounts(settings.auth.users_file, os.environ.get("CREDENTIALS_DIRECTORY", ""))
+
+
+def _planning(settings: Settings, store: SqliteGroupStore, planner: GroupPlanner) -> Planning:
+    target = TaskTarget(settings.groups.objects_per_task, settings.groups.gib_per_task * GIB)
+    return Planning(store, planner, target, settings.groups.max_per_day)
 
 
 def _certificate(settings: Settings) -> Certificate | None:

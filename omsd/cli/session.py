@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omsd.cli.auth_client import AuthClient
     from omsd.cli.bucket_client import BucketClient
     from omsd.cli.client import CallError, ServerAddress, TaskClient
+    from omsd.cli.group_client import GroupClient
     from omsd.cli.sync_client import SyncClient
 
 Result = TypeVar("Result")
@@ -74,6 +75,12 @@ class Session:
         from omsd.cli.sync_client import SyncClient  # noqa: PLC0415
 
         return self._connected(SyncClient)
+
+    def group_client(self) -> GroupClient:
+        """A client of task groups for `async with`."""
+        from omsd.cli.group_client import GroupClient  # noqa: PLC0415
+
+        return self._connected(GroupClient)
 
     def _connected(self, make: Callable[..., AnyClient]) -> AnyClient:
         try:

@@ -17,16 +17,19 @@ from omsd.domain.questions import (
     CheckCdn,
     CheckUrlList,
     Fault,
+    FindListFiles,
     FindPrefix,
     FindRegion,
     ListBuckets,
     ListFolder,
+    MeasureStretch,
     PrefixFound,
     Question,
     RegionFound,
 )
 from omsd.engine.browse import has_prefix, list_folder
 from omsd.engine.cdn import CdnCheck
+from omsd.engine.scan import find_list_files, measure_stretch
 from omsd.engine.urlcheck import UrlListCheck
 from omsd.executors import protocol
 from omsd.executors.listprobe import patiently
@@ -35,7 +38,17 @@ from omsd.ports.objectstore import ObjectStore
 from omsd.ports.web import Web
 
 _QUESTIONS: dict[str, type[Question]] = {
-    kind.__name__: kind for kind in (ListBuckets, FindRegion, ListFolder, FindPrefix, CheckCdn, CheckUrlList)
+    kind.__name__: kind
+    for kind in (
+        ListBuckets,
+        FindRegion,
+        ListFolder,
+        FindPrefix,
+        CheckCdn,
+        CheckUrlList,
+        MeasureStretch,
+        FindListFiles,
+    )
 }
 A = TypeVar("A")
 
@@ -106,6 +119,25 @@ class Questions:
                 web = self._doors.open_web()
                 return await self._with_store(
                     at, credentials, lambda store: UrlListCheck(store, web, key, urls_num).run()
+                )
+
+            case MeasureStretch(at, credentials, wanted):
+                return await self._with_store(
+                    at,
+                    credentials,
+                    lambda store: measure_stretch(
+                        store,
+                        wanted.prefix,
+                        after=wanted.after,
+                        objects_num=wanted.objects_num,
+                        size_bytes=wanted.size_bytes,
+                    ),
+                )
+            case FindListFiles(at, credentials, lists):
+                return await self._with_store(
+                    at,
+                    credentials,
+                    lambda store: find_list_files(store, lists.folder, after=lists.after, limit=lists.limit),
                 )
 
     async def _with_store(

@@ -10,6 +10,7 @@ from omsd.domain.errors import OmsdError
 from omsd.domain.model import (
     Checkpoint,
     Credentials,
+    GroupId,
     KeptUpload,
     ListPart,
     Location,
@@ -26,6 +27,7 @@ from omsd.domain.model import (
     UploadIntent,
     UploadPlan,
 )
+from omsd.ports.groupstore import GroupChange
 
 
 class TaskStoreError(OmsdError):
@@ -270,6 +272,7 @@ Change = (
     | PutListPart
     | DropListPart
     | DropListParts
+    | GroupChange
 )
 
 
@@ -295,13 +298,14 @@ class OpenUploads:
 
 @dataclass(frozen=True, slots=True)
 class TaskQuery:
-    """A page of a project's tasks, newest first. state None: any. name_part: substring, "" = any."""
+    """A page of a project's tasks, newest first. state None: any. name_part: substring, "" = any. group_id None: any, and none."""
 
     project_id: str
     offset: int
     limit: int
     state: TaskState | None = None
     name_part: str = ""
+    group_id: GroupId | None = None
 
 
 class TaskStore(Protocol):

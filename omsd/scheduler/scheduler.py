@@ -10,6 +10,7 @@ from functools import partial
 
 from omsd.domain.model import (
     BandwidthWindow,
+    GroupId,
     LeaseId,
     OpenUpload,
     Priority,
@@ -96,13 +97,19 @@ class Scheduler:
         self._wake.set()
 
     def begin(
-        self, work: TaskWork, stint: int, priority: Priority, windows: tuple[BandwidthWindow, ...]
+        self,
+        work: TaskWork,
+        stint: int,
+        priority: Priority,
+        windows: tuple[BandwidthWindow, ...],
+        *,
+        group_id: GroupId | None = None,
     ) -> None:
-        """The task has its slot: its ends are checked, its bandwidth limit is in force."""
+        """The task has its slot: its ends are checked, its bandwidth limit and that of its group are in force."""
         self._queue.remove(work.task_id)
         self._granted.discard(work.task_id)
         self._book.add(work, stint, priority)
-        self._bandwidth.watch(work.task_id, windows)
+        self._bandwidth.watch(work.task_id, windows, group_id=group_id)
         self._to_check.append((work, stint))
         self._wake.set()
 
@@ -184,6 +191,11 @@ class Scheduler:
 
     def set_windows(self, task_id: TaskId, windows: tuple[BandwidthWindow, ...]) -> None:
         self._bandwidth.update(task_id, windows)
+        self._wake.set()
+
+    def set_group_windows(self, group_id: GroupId, windows: tuple[BandwidthWindow, ...]) -> None:
+        """All tasks of the group together keep to this, at once."""
+        self._bandwidth.set_group(group_id, windows)
         self._wake.set()
 
     def set_priority(self, task_id: TaskId, priority: Priority) -> None:

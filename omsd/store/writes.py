@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from omsd.ports.groupstore import (
+    DropGroupCredentials,
+    InsertGroup,
+    PurgeGroups,
+    PutGroupCredentials,
+    UpdateGroup,
+)
 from omsd.ports.taskstore import (
     AddFailed,
     AddShards,
@@ -34,6 +41,7 @@ from omsd.ports.taskstore import (
     TallyFailures,
     UpdateTask,
 )
+from omsd.store.grouprows import group_writes
 from omsd.store.rows import Row, checkpoint_to_row, shard_to_row, task_to_row
 from omsd.store.seal import Sealer
 from omsd.store.uploadrows import sweep_writes, upload_writes
@@ -78,6 +86,8 @@ def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[R
             return sweep_writes(change, sealer)
         case PutListPart() | DropListPart() | DropListParts():
             return (_list_write(change),)
+        case InsertGroup() | UpdateGroup() | PurgeGroups() | PutGroupCredentials() | DropGroupCredentials():
+            return (group_writes(change, sealer),)
         case _:
             return _shard_writes(change)
 

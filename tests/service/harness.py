@@ -9,12 +9,18 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 
+from omsd.domain.group import GroupState
+from omsd.domain.group_plan import TaskTarget
 from omsd.domain.model import LeaseId, Task, TaskState
 from omsd.ports.taskstore import TaskStoreError
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
 from omsd.service import requests
 from omsd.service.calls import ChangeTasks
 from omsd.service.channel import ChannelClosedError, EventChannel
+from omsd.service.group_ledger import Planning
+from omsd.service.group_planner import GroupPlanner
+from omsd.service.group_views import GroupView
+from omsd.service.groups import GroupService
 from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
 from omsd.service.probing import EndsProbe
@@ -23,6 +29,7 @@ from omsd.service.sweeper import Sweeper
 from omsd.service.tasks import TaskService
 from omsd.service.validation import ValidationPolicy
 from omsd.service.views import TaskView
+from omsd.store.groups import SqliteGroupStore
 from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
 from tests.fakes.clock import FakeClock
@@ -31,6 +38,7 @@ from tests.fakes.faulty_store import FaultyStore
 
 PROJECT = "project"
 _DEADLINE_S = 10.0
+_TARGET = TaskTarget(4, 10_000)
 
 
 def create_request(**changes: object) -> requests.CreateTask:
@@ -71,6 +79,8 @@ class Control:
     scheduler: Scheduler
     board: LiveBoard
     service: TaskService
+    groups: GroupService
+    group_store: SqliteGroupStore
     recovery: Recovery
     died: list[Exception] = field(default_factory=list)
 
@@ -87,6 +97,15 @@ class Control:
         """Wait until the task is in this state."""
         async with asyncio.timeout(_DEADLINE_S):
             while (view := await self.service.get(PROJECT, task_id)).task.state is not state:
+                await asyncio.sleep(0.001)
+        return view
+
+    async def reach_group(self, group_id: str, state: GroupState) -> GroupView:
+        """Wait until the group is in this state."""
+        async with asyncio.timeout(_DEADLINE_S):
+            while (view := await self.groups.get(PROJECT, group_id)).group.state is not state:
+                if self.died:
+                    raise self.died[0]
                 await asyncio.sleep(0.001)
         return view
 
@@ -141,6 +160,9 @@ async def control_process(
     max_parallel_tasks: int = 2,
     slots: int = 2,
     reports: bool = True,
+    target: TaskTarget = _TARGET,
+    groups_per_day: int = 100,
+    members_per_step: int = 100,
 ) -> AsyncIterator[Control]:
     """From start to a death without goodbye: nothing is drained at the end."""
     clock = clock or FakeClock()
@@ -150,14 +172,28 @@ async def control_process(
     scheduler = Scheduler(executor, clock, channel.order, SchedulerSettings(max_parallel_tasks, UTC))
     board = LiveBoard(clock)
     spool = FileSpool(state_dir)
-    ledger = Ledger(store, channel, scheduler, board, clock, spool, zone=UTC, last_ids=await store.last_ids())
+    group_store = SqliteGroupStore(store.real)
+    planner = GroupPlanner(executor, clock, channel.order)
+    ledger = Ledger(
+        store,
+        channel,
+        scheduler,
+        board,
+        clock,
+        spool,
+        Planning(group_store, planner, target, groups_per_day, members_per_step),
+        zone=UTC,
+        last_ids=await store.last_ids(),
+    )
     sweeper = Sweeper(store, executor, clock, ledger, channel)
     ends = EndsProbe(executor, clock, deadline_s=5.0)
     service = TaskService(store, channel, board, ends, clock, ValidationPolicy())
+    groups = GroupService(group_store, store, channel, board, ends, clock, ValidationPolicy())
     try:
         await executor.start(channel)
+        recovery = await recover(store, group_store, spool, ledger)
         control = Control(
-            store, executor, clock, channel, scheduler, board, service, await recover(store, spool, ledger)
+            store, executor, clock, channel, scheduler, board, service, groups, group_store, recovery
         )
         async with asyncio.TaskGroup() as group:
             running = [
@@ -165,6 +201,7 @@ async def control_process(
                 group.create_task(_noting_death(ledger, control)),
                 group.create_task(executor.serve_reports()),
                 group.create_task(_until_closed(sweeper)),
+                group.create_task(planner.run()),
             ]
             try:
                 yield control

@@ -15,11 +15,22 @@ from omsd.api.grpc.auth import AuthServicer
 from omsd.api.grpc.buckets import BucketCalls, BucketServicer
 from omsd.api.grpc.caller import AccessCalls
 from omsd.api.grpc.catalog import CatalogCalls, CatalogServicer
+from omsd.api.grpc.groups import GroupCalls, GroupServicer
 from omsd.api.grpc.interceptor import CallInterceptor
 from omsd.api.grpc.syncs import SyncCalls, SyncServicer
 from omsd.api.grpc.tasks import TaskCalls, TaskServicer
+from omsd.api.grpc.watches import Watches
 from omsd.domain.errors import OmsdError
-from omsd.pb.v1 import auth_pb2, auth_pb2_grpc, service_pb2, service_pb2_grpc, sync_pb2, sync_pb2_grpc
+from omsd.pb.v1 import (
+    auth_pb2,
+    auth_pb2_grpc,
+    group_pb2,
+    group_pb2_grpc,
+    service_pb2,
+    service_pb2_grpc,
+    sync_pb2,
+    sync_pb2_grpc,
+)
 from omsd.service.access import AccessService
 
 MIB = 1024 * 1024
@@ -32,6 +43,7 @@ def _full_name(service: str) -> str:
 
 TASK_SERVICE = _full_name("MigrationTaskService")
 AUTH_SERVICE: str = auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name
+GROUP_SERVICE: str = group_pb2.DESCRIPTOR.services_by_name["TaskGroupService"].full_name
 SYNC_SERVICE: str = sync_pb2.DESCRIPTOR.services_by_name["SyncTaskService"].full_name
 
 # The largest request is a task with 500 keys of 1,024 characters; the largest answer a page of 100 such tasks.
@@ -67,10 +79,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class GrpcService:
-    """A service beside that of tasks. add: registers its servicer with a server."""
+    """A service beside that of tasks. add: registers its servicer with a server, whose watches it shares."""
 
     full_name: str
-    add: Callable[[aio.Server], None]
+    add: Callable[[aio.Server, Watches], None]
 
 
 def bucket_service(buckets: BucketCalls) -> GrpcService:
@@ -78,7 +90,7 @@ def bucket_service(buckets: BucketCalls) -> GrpcService:
     servicer = BucketServicer(buckets)
     return GrpcService(
         _full_name("BucketService"),
-        lambda server: service_pb2_grpc.add_BucketServiceServicer_to_server(servicer, server),
+        lambda server, _: service_pb2_grpc.add_BucketServiceServicer_to_server(servicer, server),
     )
 
 
@@ -87,7 +99,7 @@ def catalog_service(catalog: CatalogCalls) -> GrpcService:
     servicer = CatalogServicer(catalog)
     return GrpcService(
         _full_name("CatalogService"),
-        lambda server: service_pb2_grpc.add_CatalogServiceServicer_to_server(servicer, server),
+        lambda server, _: service_pb2_grpc.add_CatalogServiceServicer_to_server(servicer, server),
     )
 
 
@@ -95,8 +107,17 @@ def sync_service(syncs: SyncCalls) -> GrpcService:
     """SyncTaskService."""
     servicer = SyncServicer(syncs)
     return GrpcService(
-        SYNC_SERVICE, lambda server: sync_pb2_grpc.add_SyncTaskServiceServicer_to_server(servicer, server)
+        SYNC_SERVICE, lambda server, _: sync_pb2_grpc.add_SyncTaskServiceServicer_to_server(servicer, server)
     )
+
+
+def group_service(groups: GroupCalls) -> GrpcService:
+    """TaskGroupService."""
+
+    def add(server: aio.Server, watches: Watches) -> None:
+        group_pb2_grpc.add_TaskGroupServiceServicer_to_server(GroupServicer(groups, watches), server)
+
+    return GrpcService(GROUP_SERVICE, add)
 
 
 class GrpcServer:
@@ -115,7 +136,8 @@ class GrpcServer:
         self._listen = listen
         self._others = others
         self._certificate = certificate
-        self._servicer = TaskServicer(tasks)
+        self._watches = Watches()
+        self._servicer = TaskServicer(tasks, self._watches)
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
         self._server: aio.Server | None = None
 
@@ -132,7 +154,7 @@ class GrpcServer:
         service_pb2_grpc.add_MigrationTaskServiceServicer_to_server(self._servicer, server)
         auth_pb2_grpc.add_AuthServiceServicer_to_server(AuthServicer(self._access), server)
         for other in self._others:
-            other.add(server)
+            other.add(server, self._watches)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*self._names(), health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
@@ -147,7 +169,7 @@ class GrpcServer:
     async def drain(self) -> None:
         """Health says NOT_SERVING and watches end; calls are still answered."""
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        self._servicer.end_watches()
+        self._watches.end_all()
 
     async def stop(self, *, grace_s: float) -> None:
         """Take no more calls; those under way get grace_s, then are cut. Safe to repeat."""
