@@ -86,7 +86,16 @@ class Session:
         try:
             return make(self._address(), self.project, timeout_s=self.timeout_s)
         except OSError as error:
-            raise UsageError(f"{error.filename}: {error.strerror}") from error
+            raise UsageError(
+                f"{self._option_of(error.filename)} {error.filename}: {error.strerror}"
+            ) from error
+
+    def _option_of(self, filename: object) -> str:
+        """The option that named a file."""
+        files = ("ca_file", "cert_file", "key_file", "token_file")
+        return next(
+            "--" + name.replace("_", "-") for name in files if str(getattr(self, name)) == str(filename)
+        )
 
     def _address(self) -> ServerAddress:
         from omsd.cli.client import ServerAddress  # noqa: PLC0415
