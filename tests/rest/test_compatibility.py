@@ -278,6 +278,88 @@ def test_a_synchronization_task_lives(call: Caller, seaweed: S3Server) -> None:
         assert call.refused(operation, **named) == (400, "OMS.2002")
 
 
+def test_a_task_group_lives(call: Caller, seaweed: S3Server) -> None:
+    sdk = call.sdk
+    objects = {f"a/{number:02}": os.urandom(512 * 1024) for number in range(40)}
+    source, destination = fill(seaweed, {**objects, "b": b"not asked for"})
+    ak, sk = seaweed.access_key, seaweed.secret_key
+    src = {"cloud_type": "HuaweiCloud", "region": REGION, "ak": ak, "sk": sk, "bucket": source}
+    src_node = sdk.TaskGroupSrcNode(**src, object_key=["a/"])
+    dst_node = sdk.TaskGroupDstNode(ak=ak, sk=sk, region=REGION, bucket=destination, cloud_type="HEC")
+    ends = {"src_node": src_node, "dst_node": dst_node}
+    slow = [sdk.BandwidthPolicyDto(**rule) for rule in SLOW]
+    wrong = sdk.CreateTaskGroupReq(**ends, task_type="FOLDER")
+    assert call.refused("create_task_group", body=wrong) == (400, "OMS.1003")
+    made = call("create_task_group", body=sdk.CreateTaskGroupReq(**ends, bandwidth_policy=slow))
+    named = {"group_id": made.group_id}
+
+    def reached(*states: int) -> Any:
+        return until(lambda: call("show_task_group", **named), lambda group: group.status in states)
+
+    def moving(group: Any) -> bool:
+        return bool(group.status == 2 and group.executing_task_num)
+
+    start = sdk.StartTaskGroupReq(**keys(seaweed))
+    retry = sdk.RetryTaskGroupReq(migrate_failed_object=True)
+    running = until(lambda: call("show_task_group", **named), moving)
+    assert (running.src_node.cloud_type, running.task_type) == ("HUAWEICLOUD", "PREFIX")
+    assert (running.smn_config, running.obs_system, running.error_reason) == (None, "BUCKET", None)
+    assert call.refused("delete_task_group", **named) == (400, "OMS.1036")
+    assert call.refused("start_task_group", **named, body=start) == (400, "OMS.1039")
+    assert call.refused("retry_task_group", **named, body=retry) == (400, "OMS.1040")
+    call("stop_task_group", **named)
+    paused = reached(3)
+    assert paused.paused_task_num == paused.create_task_num == 1
+    assert call.refused("stop_task_group", **named) == (400, "OMS.1038")
+    member = call("list_tasks", group_id=made.group_id).tasks[0]
+    assert (member.group_id, member.group_type) == (made.group_id, "GROUP_TASK")
+    call("update_task_group", **named, body=sdk.UpdateBandwidthPolicyReq(bandwidth_policy=[]))
+    assert call.refused("update_task_group", **named, body={}) == (400, "OMS.1004")
+    call("start_task_group", **named, body=start)
+    done = reached(5, 6)
+    assert (done.status, done.complete_task_num, done.success_num, done.fail_num) == (6, 1, 40, 0)
+    assert done.total_size == done.complete_size == 40 * 512 * 1024
+    assert contents(seaweed, destination) == objects
+    assert made.group_id in [group.group_id for group in call("list_task_group", status=6).taskgroups]
+    assert call.refused("list_task_group", status=10) == (400, "OMS.0052")
+    call("delete_task_group", **named)
+    until(
+        lambda: [group.group_id for group in call("list_task_group", limit=100).taskgroups],
+        lambda found: made.group_id not in found,
+    )
+    assert call.refused("show_task_group", **named) == (404, "OMS.1009")
+    for operation in ("stop_task_group", "delete_task_group"):
+        assert call.refused(operation, **named) == (400, "OMS.1009")
+
+
+def test_a_failed_task_group_is_tried_again(call: Caller, seaweed: S3Server) -> None:
+    sdk = call.sdk
+    source, destination = fill(seaweed, {"here": b"1"})
+    lists, _ = fill(seaweed, {})
+    asyncio.run(seaweed.put(lists, "l/1.txt", b"here\nmissing\n", ContentType="text/plain"))
+    ak, sk = seaweed.access_key, seaweed.secret_key
+    src = {"cloud_type": "HUAWEICLOUD", "region": REGION, "ak": ak, "sk": sk, "bucket": source}
+    file = sdk.ListFile(list_file_key="l/", obs_bucket=lists)
+    body = sdk.CreateTaskGroupReq(
+        task_type="list",
+        src_node=sdk.TaskGroupSrcNode(**src, list_file=file),
+        dst_node=sdk.TaskGroupDstNode(ak=ak, sk=sk, region=REGION, bucket=destination),
+    )
+    named = {"group_id": call("create_task_group", body=body).group_id}
+
+    def reached(*states: int) -> Any:
+        return until(lambda: call("show_task_group", **named), lambda group: group.status in states)
+
+    failed = reached(4, 5, 6)
+    assert (failed.status, failed.failed_task_num, failed.success_num, failed.fail_num) == (5, 1, 1, 1)
+    assert (failed.task_type, failed.src_node.list_file.list_file_key) == ("LIST", "l/")
+    assert failed.failed_object_record.result is True
+    asyncio.run(seaweed.put(source, "missing", b"2"))
+    call("retry_task_group", **named, body=sdk.RetryTaskGroupReq(**keys(seaweed), migrate_failed_object=True))
+    until(lambda: call("show_task_group", **named), lambda group: group.status == 6)
+    assert contents(seaweed, destination) == {"here": b"1", "missing": b"2"}
+
+
 def test_buckets_are_looked_into(call: Caller, seaweed: S3Server, web: WebServer) -> None:
     sdk = call.sdk
     bucket, _ = fill(seaweed, {"a/1": b"x", "a/2": b"yy", "top": b"z" * 2048})

@@ -105,11 +105,11 @@ class AccessCalls(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """All of them. groups None: this server has no task groups, and their paths are not known."""
+    """All of them."""
 
     access: AccessCalls
     tasks: TaskCalls
-    groups: GroupCalls | None
+    groups: GroupCalls
     syncs: SyncCalls
     buckets: BucketCalls
     catalog: CatalogCalls
