@@ -48,6 +48,7 @@ bench: $(VENV)/.test
 	@$(BIN)/python -m bench.run $(BENCH_ARGS)
 	@$(BIN)/python -m bench.bandwidth $(if $(findstring --quick,$(BENCH_ARGS)),,--write)
 	@$(BIN)/python -m bench.sync_latency $(if $(findstring --quick,$(BENCH_ARGS)),,--write)
+	@$(BIN)/python -m bench.rest_load $(if $(findstring --quick,$(BENCH_ARGS)),--quick,--write)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

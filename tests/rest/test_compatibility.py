@@ -117,7 +117,7 @@ def test_a_task_is_created_followed_and_deleted(call: Caller, seaweed: S3Server)
 
 def test_a_task_is_paused_changed_and_started_again(call: Caller, seaweed: S3Server) -> None:
     sdk = call.sdk
-    objects = {f"{number:02}": os.urandom(512 * 1024) for number in range(40)}
+    objects = {f"{number:03}": os.urandom(64 * 1024) for number in range(200)}
     source, destination = fill(seaweed, objects)
     slow = [sdk.BandwidthPolicyDto(**rule) for rule in SLOW]
     body = sdk.CreateTaskReq(
@@ -131,7 +131,7 @@ def test_a_task_is_paused_changed_and_started_again(call: Caller, seaweed: S3Ser
     call("stop_task", task_id=task_id)
     paused = reached(call, task_id, 3)
     assert paused.bandwidth_policy[0].to_dict() == SLOW[0]
-    assert paused.successful_num < 40
+    assert paused.successful_num < 200
     assert call.refused("stop_task", task_id=task_id) == (400, "OMS.0066")
     wrong = sdk.StartTaskReq(dst_ak="a", dst_sk="b")
     assert call.refused("start_task", task_id=task_id, body=wrong) == (400, "OMS.1004")
@@ -280,7 +280,7 @@ def test_a_synchronization_task_lives(call: Caller, seaweed: S3Server) -> None:
 
 def test_a_task_group_lives(call: Caller, seaweed: S3Server) -> None:
     sdk = call.sdk
-    objects = {f"a/{number:02}": os.urandom(512 * 1024) for number in range(40)}
+    objects = {f"a/{number:03}": os.urandom(64 * 1024) for number in range(200)}
     source, destination = fill(seaweed, {**objects, "b": b"not asked for"})
     ak, sk = seaweed.access_key, seaweed.secret_key
     src = {"cloud_type": "HuaweiCloud", "region": REGION, "ak": ak, "sk": sk, "bucket": source}
@@ -317,8 +317,8 @@ def test_a_task_group_lives(call: Caller, seaweed: S3Server) -> None:
     assert call.refused("update_task_group", **named, body={}) == (400, "OMS.1004")
     call("start_task_group", **named, body=start)
     done = reached(5, 6)
-    assert (done.status, done.complete_task_num, done.success_num, done.fail_num) == (6, 1, 40, 0)
-    assert done.total_size == done.complete_size == 40 * 512 * 1024
+    assert (done.status, done.complete_task_num, done.success_num, done.fail_num) == (6, 1, 200, 0)
+    assert done.total_size == done.complete_size == 200 * 64 * 1024
     assert contents(seaweed, destination) == objects
     assert made.group_id in [group.group_id for group in call("list_task_group", status=6).taskgroups]
     assert call.refused("list_task_group", status=10) == (400, "OMS.0052")
@@ -573,7 +573,7 @@ def v1_body(server: S3Server, source: str, destination: str, **changed: Any) -> 
 
 def test_v1_tasks_live(raw: RawCaller, seaweed: S3Server) -> None:
     base = f"/v1/{PROJECT}/objectstorage/task"
-    objects = {f"photos/{number:02}": os.urandom(1024 * 1024) for number in range(40)}
+    objects = {f"photos/{number:03}": os.urandom(256 * 1024) for number in range(200)}
     source, destination = fill(seaweed, objects)
     slow = [{"start": "00:00", "end": "23:59", "max_bandwidth": 5_000_000}]
     body = v1_body(
@@ -598,7 +598,7 @@ def test_v1_tasks_live(raw: RawCaller, seaweed: S3Server) -> None:
     start = {"operation": "start", **keys, "migration_failed_object": None}
     assert raw.refused("v1_operate_task", "PUT", path, start) == (400, "S3M.0065")
     raw("v1_operate_task", "PUT", path, {"operation": "stop"})
-    assert reached(3)["success_num"] < 40
+    assert reached(3)["success_num"] < 200
     assert raw.refused("v1_operate_task", "PUT", path, {"operation": "stop"}) == (400, "S3M.0066")
     fast = [{"start": "00:00", "end": "23:59", "max_bandwidth": 10_737_418_240}]
     change = {"operation": "change_bandwidthpolicy", "bandwidth_policy": fast}
