@@ -243,3 +243,15 @@ def test_the_bandwidth_of_the_machine_may_come_from_the_environment_and_is_none_
 @pytest.mark.parametrize("written", ['"fast"', '"200 Mbit"', '""', "0", "200000000", '"1kB"', "-1", "true"])
 def test_a_bandwidth_that_cannot_be_meant_is_refused(tmp_path: Path, written: str) -> None:
     assert "[limits] machine_bandwidth" in problems(tmp_path, f"[limits]\nmachine_bandwidth = {written}")
+
+
+def test_the_rest_api_is_off_unless_it_has_an_address(tmp_path: Path) -> None:
+    assert load_settings(None, HOME).server.rest_listen is None
+    assert load(tmp_path, '[server]\nrest_listen = "[::1]:7080"\n').server.rest_listen == "[::1]:7080"
+    assert "rest_listen" in problems(tmp_path, '[server]\nrest_listen = "7080"\n')
+
+
+def test_the_rest_api_is_not_open_to_other_machines_without_authentication(tmp_path: Path) -> None:
+    assert '[server] rest_listen = "0.0.0.0:7080"' in problems(
+        tmp_path, '[server]\nrest_listen = "0.0.0.0:7080"\n'
+    )
