@@ -73,6 +73,7 @@ def test_the_sample_shows_the_defaults(sample: Settings) -> None:
     default = load_settings(None, environ={"STATE_DIRECTORY": "/var/lib/omsd", "TZ": "UTC"})
     assert sample.server == default.server
     assert sample.limits == default.limits
+    assert sample.groups == default.groups
     assert sample.network == default.network
     assert (sample.tls, sample.auth) == (default.tls, default.auth)
     assert sample.log.level == default.log.level
