@@ -9,12 +9,13 @@ MAKEFLAGS += --no-print-directory
 # Where it is set, every daemon and worker that a test starts would compile all it imports: a tenth of the time of all tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check fmt proto bench clean
+.PHONY: help demo test check fmt proto rest-table bench clean
 
 help:
 	@echo "make demo    move a real bucket and see it verified"
 	@echo "make test    all tests"
 	@echo "make check   format, lint, types, import walls, proto drift"
+	@echo "make rest-table  run the REST API through Huawei's client; writes docs/rest-compatibility.md"
 	@echo "make bench   speed and cost beside rclone; writes bench/RESULTS.md"
 	@echo "make fmt     format the code"
 	@echo "make proto   generate omsd/pb from proto/"
@@ -40,10 +41,14 @@ fmt: $(VENV)/.dev
 proto: $(VENV)/.dev
 	@$(BIN)/python scripts/generate_proto.py
 
+rest-table: $(VENV)/.test
+	@OMSD_WRITE_REST_TABLE=1 $(BIN)/python -m pytest tests/rest/test_compatibility.py
+
 bench: $(VENV)/.test
 	@$(BIN)/python -m bench.run $(BENCH_ARGS)
 	@$(BIN)/python -m bench.bandwidth $(if $(findstring --quick,$(BENCH_ARGS)),,--write)
 	@$(BIN)/python -m bench.sync_latency $(if $(findstring --quick,$(BENCH_ARGS)),,--write)
+	@$(BIN)/python -m bench.rest_load $(if $(findstring --quick,$(BENCH_ARGS)),--quick,--write)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -257,3 +257,15 @@ def test_notifications_may_be_listened_for_anywhere(tmp_path: Path, listen: str)
     assert settings.sync.events_listen == listen
     assert load(tmp_path, dump_settings(settings)) == settings
     assert load(tmp_path, "").sync.events_listen is None
+
+
+def test_the_rest_api_is_off_unless_it_has_an_address(tmp_path: Path) -> None:
+    assert load_settings(None, HOME).server.rest_listen is None
+    assert load(tmp_path, '[server]\nrest_listen = "[::1]:7080"\n').server.rest_listen == "[::1]:7080"
+    assert "rest_listen" in problems(tmp_path, '[server]\nrest_listen = "7080"\n')
+
+
+def test_the_rest_api_is_not_open_to_other_machines_without_authentication(tmp_path: Path) -> None:
+    assert '[server] rest_listen = "0.0.0.0:7080"' in problems(
+        tmp_path, '[server]\nrest_listen = "0.0.0.0:7080"\n'
+    )

@@ -108,7 +108,7 @@ class GroupService:
         """The group and its tasks go; what they migrated stays."""
         await self._change(project_id, group_id, group_machine.Delete())
 
-    async def update(self, project_id: str, group_id: str, rules: tuple[BandwidthRule, ...]) -> None:
+    async def update(self, project_id: str, group_id: str, rules: tuple[BandwidthRule, ...] | None) -> None:
         """These rules replace all others of the group, at once. Source: API reference 5.4.8."""
         await self._find(project_id, group_id)
         windows = validate_bandwidth(rules)

@@ -130,8 +130,8 @@ def validate_create(request: CreateTask, policy: ValidationPolicy) -> ValidatedT
     """
     findings = Findings()
     src, dst = request.src_node or SrcNode(), request.dst_node or DstNode()
-    findings.check(CREATE_LIMITS, request)
     findings.check(DESCRIPTION_LIMITS[request.dialect], request)
+    findings.check(CREATE_LIMITS, request)
     if request.dialect is Dialect.V1:
         findings.require("thread_num", request.thread_num)
     findings.need(CREATE_NEEDS, replace(request, src_node=src))

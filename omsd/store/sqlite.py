@@ -36,6 +36,7 @@ from omsd.ports.taskstore import (
     TaskStoreError,
 )
 from omsd.store.lock import DirectoryLock
+from omsd.store.pages import PageCache
 from omsd.store.rows import Row, shard_from_row, task_from_row
 from omsd.store.seal import Sealer, load_key
 from omsd.store.sql import load_migrations, load_queries
@@ -70,6 +71,7 @@ class SqliteTaskStore:
         self._reader = reader
         self._queries = load_queries()
         self._writing = asyncio.Lock()
+        self._pages = PageCache()
 
     @property
     def sealer(self) -> Sealer:
@@ -106,7 +108,11 @@ class SqliteTaskStore:
     async def write(self, writes: Iterable[Write]) -> None:
         """All writes are durable, in this order, or none is; transactions of several callers take turns."""
         async with self._writing:
-            await self._write(writes)
+            self._pages.forget()
+            try:
+                await self._write(writes)
+            finally:
+                self._pages.forget()
 
     async def _write(self, writes: Iterable[Write]) -> None:
         with _translated(self._path):
@@ -131,6 +137,9 @@ class SqliteTaskStore:
 
     async def list_tasks(self, query: TaskQuery) -> tuple[tuple[Task, ...], int]:
         """The page, and the number of all matches."""
+        if (known := self._pages.get(query)) is not None:
+            return known
+        moment = self._pages.moment
         wanted: Row = {
             "project_id": query.project_id,
             "state": query.state or 0,
@@ -141,10 +150,10 @@ class SqliteTaskStore:
         }
         kind = "group_tasks" if query.group_id else "tasks"
         rows = await self.read(f"list_{kind}", wanted)
-        if rows:
-            return tuple(map(task_from_row, rows)), rows[0]["matches_num"]
-        count = await self.read(f"count_{kind}", wanted)
-        return (), count[0][0]
+        found_num = rows[0]["matches_num"] if rows else (await self.read(f"count_{kind}", wanted))[0][0]
+        page = tuple(map(task_from_row, rows)), found_num
+        self._pages.keep(query, page, moment)
+        return page
 
     async def count_created(self, project_id: str, since_ms: int) -> int:
         """How many of the project's tasks were created since; deleted ones are not known any more."""

@@ -25,6 +25,8 @@ DEVIATIONS = {
     "enable_kms may be left out",
     "start_task": "KMS-encrypted keys (crypto_type KMS) are refused (OMS.0064): keys are taken as they are",
     "show_task": "status 6 never occurs; progress is 1 only when nothing is left",
+    "create_task_group": "as create_task; security_token is taken, which the reference has not",
+    "show_task_group": "all task counts are numbers, where the examples print null",
     "show_cdn_info": "only CDNs without authentication; the signed forms of URLs are refused (OMS.0064)",
     "show_cloud_type": "for dst the one documented cloud, though tasks over gRPC write to all",
     "update_privacy_agreement_record": "does nothing: there is nobody to agree with",

@@ -117,7 +117,7 @@ def test_a_task_is_created_followed_and_deleted(call: Caller, seaweed: S3Server)
 
 def test_a_task_is_paused_changed_and_started_again(call: Caller, seaweed: S3Server) -> None:
     sdk = call.sdk
-    objects = {f"{number:02}": os.urandom(512 * 1024) for number in range(40)}
+    objects = {f"{number:03}": os.urandom(64 * 1024) for number in range(200)}
     source, destination = fill(seaweed, objects)
     slow = [sdk.BandwidthPolicyDto(**rule) for rule in SLOW]
     body = sdk.CreateTaskReq(
@@ -131,7 +131,7 @@ def test_a_task_is_paused_changed_and_started_again(call: Caller, seaweed: S3Ser
     call("stop_task", task_id=task_id)
     paused = reached(call, task_id, 3)
     assert paused.bandwidth_policy[0].to_dict() == SLOW[0]
-    assert paused.successful_num < 40
+    assert paused.successful_num < 200
     assert call.refused("stop_task", task_id=task_id) == (400, "OMS.0066")
     wrong = sdk.StartTaskReq(dst_ak="a", dst_sk="b")
     assert call.refused("start_task", task_id=task_id, body=wrong) == (400, "OMS.1004")
@@ -276,6 +276,88 @@ def test_a_synchronization_task_lives(call: Caller, seaweed: S3Server) -> None:
     assert call.refused("list_sync_task_statistic", **named, data_type="SIZE", **span) == (404, "OMS.2002")
     for operation in ("stop_sync_task", "delete_sync_task"):
         assert call.refused(operation, **named) == (400, "OMS.2002")
+
+
+def test_a_task_group_lives(call: Caller, seaweed: S3Server) -> None:
+    sdk = call.sdk
+    objects = {f"a/{number:03}": os.urandom(64 * 1024) for number in range(200)}
+    source, destination = fill(seaweed, {**objects, "b": b"not asked for"})
+    ak, sk = seaweed.access_key, seaweed.secret_key
+    src = {"cloud_type": "HuaweiCloud", "region": REGION, "ak": ak, "sk": sk, "bucket": source}
+    src_node = sdk.TaskGroupSrcNode(**src, object_key=["a/"])
+    dst_node = sdk.TaskGroupDstNode(ak=ak, sk=sk, region=REGION, bucket=destination, cloud_type="HEC")
+    ends = {"src_node": src_node, "dst_node": dst_node}
+    slow = [sdk.BandwidthPolicyDto(**rule) for rule in SLOW]
+    wrong = sdk.CreateTaskGroupReq(**ends, task_type="FOLDER")
+    assert call.refused("create_task_group", body=wrong) == (400, "OMS.1003")
+    made = call("create_task_group", body=sdk.CreateTaskGroupReq(**ends, bandwidth_policy=slow))
+    named = {"group_id": made.group_id}
+
+    def reached(*states: int) -> Any:
+        return until(lambda: call("show_task_group", **named), lambda group: group.status in states)
+
+    def moving(group: Any) -> bool:
+        return bool(group.status == 2 and group.executing_task_num)
+
+    start = sdk.StartTaskGroupReq(**keys(seaweed))
+    retry = sdk.RetryTaskGroupReq(migrate_failed_object=True)
+    running = until(lambda: call("show_task_group", **named), moving)
+    assert (running.src_node.cloud_type, running.task_type) == ("HUAWEICLOUD", "PREFIX")
+    assert (running.smn_config, running.obs_system, running.error_reason) == (None, "BUCKET", None)
+    assert call.refused("delete_task_group", **named) == (400, "OMS.1036")
+    assert call.refused("start_task_group", **named, body=start) == (400, "OMS.1039")
+    assert call.refused("retry_task_group", **named, body=retry) == (400, "OMS.1040")
+    call("stop_task_group", **named)
+    paused = reached(3)
+    assert paused.paused_task_num == paused.create_task_num == 1
+    assert call.refused("stop_task_group", **named) == (400, "OMS.1038")
+    member = call("list_tasks", group_id=made.group_id).tasks[0]
+    assert (member.group_id, member.group_type) == (made.group_id, "GROUP_TASK")
+    call("update_task_group", **named, body=sdk.UpdateBandwidthPolicyReq(bandwidth_policy=[]))
+    assert call.refused("update_task_group", **named, body={}) == (400, "OMS.1004")
+    call("start_task_group", **named, body=start)
+    done = reached(5, 6)
+    assert (done.status, done.complete_task_num, done.success_num, done.fail_num) == (6, 1, 200, 0)
+    assert done.total_size == done.complete_size == 200 * 64 * 1024
+    assert contents(seaweed, destination) == objects
+    assert made.group_id in [group.group_id for group in call("list_task_group", status=6).taskgroups]
+    assert call.refused("list_task_group", status=10) == (400, "OMS.0052")
+    call("delete_task_group", **named)
+    until(
+        lambda: [group.group_id for group in call("list_task_group", limit=100).taskgroups],
+        lambda found: made.group_id not in found,
+    )
+    assert call.refused("show_task_group", **named) == (404, "OMS.1009")
+    for operation in ("stop_task_group", "delete_task_group"):
+        assert call.refused(operation, **named) == (400, "OMS.1009")
+
+
+def test_a_failed_task_group_is_tried_again(call: Caller, seaweed: S3Server) -> None:
+    sdk = call.sdk
+    source, destination = fill(seaweed, {"here": b"1"})
+    lists, _ = fill(seaweed, {})
+    asyncio.run(seaweed.put(lists, "l/1.txt", b"here\nmissing\n", ContentType="text/plain"))
+    ak, sk = seaweed.access_key, seaweed.secret_key
+    src = {"cloud_type": "HUAWEICLOUD", "region": REGION, "ak": ak, "sk": sk, "bucket": source}
+    file = sdk.ListFile(list_file_key="l/", obs_bucket=lists)
+    body = sdk.CreateTaskGroupReq(
+        task_type="list",
+        src_node=sdk.TaskGroupSrcNode(**src, list_file=file),
+        dst_node=sdk.TaskGroupDstNode(ak=ak, sk=sk, region=REGION, bucket=destination),
+    )
+    named = {"group_id": call("create_task_group", body=body).group_id}
+
+    def reached(*states: int) -> Any:
+        return until(lambda: call("show_task_group", **named), lambda group: group.status in states)
+
+    failed = reached(4, 5, 6)
+    assert (failed.status, failed.failed_task_num, failed.success_num, failed.fail_num) == (5, 1, 1, 1)
+    assert (failed.task_type, failed.src_node.list_file.list_file_key) == ("LIST", "l/")
+    assert failed.failed_object_record.result is True
+    asyncio.run(seaweed.put(source, "missing", b"2"))
+    call("retry_task_group", **named, body=sdk.RetryTaskGroupReq(**keys(seaweed), migrate_failed_object=True))
+    until(lambda: call("show_task_group", **named), lambda group: group.status == 6)
+    assert contents(seaweed, destination) == {"here": b"1", "missing": b"2"}
 
 
 def test_buckets_are_looked_into(call: Caller, seaweed: S3Server, web: WebServer) -> None:
@@ -491,7 +573,7 @@ def v1_body(server: S3Server, source: str, destination: str, **changed: Any) -> 
 
 def test_v1_tasks_live(raw: RawCaller, seaweed: S3Server) -> None:
     base = f"/v1/{PROJECT}/objectstorage/task"
-    objects = {f"photos/{number:02}": os.urandom(1024 * 1024) for number in range(40)}
+    objects = {f"photos/{number:03}": os.urandom(256 * 1024) for number in range(200)}
     source, destination = fill(seaweed, objects)
     slow = [{"start": "00:00", "end": "23:59", "max_bandwidth": 5_000_000}]
     body = v1_body(
@@ -516,7 +598,7 @@ def test_v1_tasks_live(raw: RawCaller, seaweed: S3Server) -> None:
     start = {"operation": "start", **keys, "migration_failed_object": None}
     assert raw.refused("v1_operate_task", "PUT", path, start) == (400, "S3M.0065")
     raw("v1_operate_task", "PUT", path, {"operation": "stop"})
-    assert reached(3)["success_num"] < 40
+    assert reached(3)["success_num"] < 200
     assert raw.refused("v1_operate_task", "PUT", path, {"operation": "stop"}) == (400, "S3M.0066")
     fast = [{"start": "00:00", "end": "23:59", "max_bandwidth": 10_737_418_240}]
     change = {"operation": "change_bandwidthpolicy", "bandwidth_policy": fast}

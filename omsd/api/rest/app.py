@@ -109,8 +109,7 @@ class RestApp:
         self._services = services
         self._running = 0
         self._draining = False
-        known = [route for route in API_ROUTES if services.groups is not None or route not in GROUP_ROUTES]
-        self.routes = (*self._own_routes(), *known)
+        self.routes = (*self._own_routes(), *API_ROUTES)
         self._table = _Table(self.routes)
         self._document = openapi.document(self.routes)
 

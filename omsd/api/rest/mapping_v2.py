@@ -13,7 +13,7 @@ from omsd.service import requests
 from omsd.service.views import TaskPage, TaskView
 
 OBS_SYSTEM = "BUCKET"
-NORMAL_TASK = "NORMAL_TASK"
+NORMAL_TASK, GROUP_TASK = "NORMAL_TASK", "GROUP_TASK"
 TASK_ID_MAX = 9_999_999_999_999_999
 
 
@@ -204,8 +204,8 @@ def task_answer(view: TaskView) -> answers.Task:
             else None
         ),
         task_type=spec.task_type,
-        group_type=NORMAL_TASK,
-        group_id="",
+        group_type=GROUP_TASK if task.group_id else NORMAL_TASK,
+        group_id=task.group_id,
         description=spec.description,
         src_node=src_answer(spec, spec.source.cloud_type),
         dst_node=answers.DstNode(

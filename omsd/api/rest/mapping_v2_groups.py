@@ -7,7 +7,6 @@ from omsd.api.rest.mapping_v2 import (
     OBS_SYSTEM,
     cdn_of,
     dst_node_of,
-    failed_record,
     refuse_kms,
     rules_of,
     smn_of,
@@ -134,12 +133,20 @@ def group_answer(view: GroupView) -> answers.Group:
         total_size=view.total_size_bytes,
         create_complete_size=view.created_size_bytes,
         complete_size=view.complete_size_bytes,
-        failed_object_record=failed_record(view.failed_record_key, view.failed_record_error),
+        failed_object_record=_failed_record(view),
         object_overwrite_mode=spec.overwrite_mode,
         dst_storage_policy=spec.storage_policy,
         consistency_check=spec.consistency_check,
         enable_requester_pays=spec.source.requester_pays,
         obs_system=OBS_SYSTEM,
+    )
+
+
+def _failed_record(view: GroupView) -> answers.FailedObjectRecord:
+    """All three null while there is nothing to tell. Lists that are stored are named beside an error of others."""
+    key, error = view.failed_record_key or None, view.failed_record_error or None
+    return answers.FailedObjectRecord(
+        result=not error if key or error else None, list_file_key=key, error_code=error
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omsd.api.rest import answers, bodies, mapping_v2, mapping_v2_groups
-from omsd.api.rest.services import GroupCalls, Services
+from omsd.api.rest.services import Services
 from omsd.api.rest.table import Access, Call, Route
 
 _GROUPS = "/v2/{project_id}/taskgroups"
@@ -11,43 +11,37 @@ _GROUP = _GROUPS + "/{group_id}"
 
 
 async def _create(services: Services, call: Call) -> answers.GroupCreated:
-    group = await _calls(services).create(call.project_id, mapping_v2_groups.create_group_of(call.body))
+    group = await services.groups.create(call.project_id, mapping_v2_groups.create_group_of(call.body))
     return answers.GroupCreated(group_id=group.group_id)
 
 
 async def _list(services: Services, call: Call) -> answers.Groups:
-    page = await _calls(services).list(call.project_id, mapping_v2_groups.list_groups_of(call.query))
+    page = await services.groups.list(call.project_id, mapping_v2_groups.list_groups_of(call.query))
     return mapping_v2_groups.group_page_answer(page)
 
 
 async def _show(services: Services, call: Call) -> answers.Group:
-    return mapping_v2_groups.group_answer(await _calls(services).get(*_group(call)))
+    return mapping_v2_groups.group_answer(await services.groups.get(*_group(call)))
 
 
 async def _delete(services: Services, call: Call) -> None:
-    await _calls(services).delete(*_group(call))
+    await services.groups.delete(*_group(call))
 
 
 async def _stop(services: Services, call: Call) -> None:
-    await _calls(services).stop(*_group(call))
+    await services.groups.stop(*_group(call))
 
 
 async def _start(services: Services, call: Call) -> None:
-    await _calls(services).start(*_group(call), mapping_v2_groups.start_group_of(call.body))
+    await services.groups.start(*_group(call), mapping_v2_groups.start_group_of(call.body))
 
 
 async def _retry(services: Services, call: Call) -> None:
-    await _calls(services).retry(*_group(call), mapping_v2_groups.retry_group_of(call.body))
+    await services.groups.retry(*_group(call), mapping_v2_groups.retry_group_of(call.body))
 
 
 async def _update(services: Services, call: Call) -> None:
-    await _calls(services).update_bandwidth(*_group(call), mapping_v2.rules_of(call.body.bandwidth_policy))
-
-
-def _calls(services: Services) -> GroupCalls:
-    if services.groups is None:
-        raise TypeError("a group was asked for where there are none")
-    return services.groups
+    await services.groups.update(*_group(call), mapping_v2.rules_of(call.body.bandwidth_policy))
 
 
 def _group(call: Call) -> tuple[str, str]:

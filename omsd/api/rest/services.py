@@ -40,7 +40,7 @@ class TaskCalls(Protocol):
 
 
 class GroupCalls(Protocol):
-    """What is needed of service.groups.TaskGroupService; every call raises RequestError if it is refused."""
+    """What is needed of service.groups.GroupService; every call raises RequestError if it is refused."""
 
     async def create(self, project_id: str, request: group_requests.CreateTaskGroup) -> TaskGroup: ...
     async def get(self, project_id: str, group_id: str) -> GroupView: ...
@@ -49,7 +49,7 @@ class GroupCalls(Protocol):
     async def retry(self, project_id: str, group_id: str, request: group_requests.RetryTaskGroup) -> None: ...
     async def stop(self, project_id: str, group_id: str) -> None: ...
     async def delete(self, project_id: str, group_id: str) -> None: ...
-    async def update_bandwidth(
+    async def update(
         self, project_id: str, group_id: str, rules: tuple[requests.BandwidthRule, ...] | None
     ) -> None: ...
 
@@ -105,11 +105,11 @@ class AccessCalls(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """All of them. groups None: this server has no task groups, and their paths are not known."""
+    """All of them."""
 
     access: AccessCalls
     tasks: TaskCalls
-    groups: GroupCalls | None
+    groups: GroupCalls
     syncs: SyncCalls
     buckets: BucketCalls
     catalog: CatalogCalls

@@ -1,0 +1,263 @@
+"""200 callers of the REST API poll while a transfer runs at full speed: `python -m bench.rest_load [--quick] [--write]`.
+
+The same data set is moved without callers and with them, by turns. Callers keep a connection each and ask once a second, for the running
+task and for lists in turn; they run in a process of their own, which shares the machine's cores with daemon, workers and server.
+--write: the section of bench/RESULTS.md is replaced.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvloop
+
+from bench.measure import cpu_s
+from omsd.cli.client import TaskClient
+from tests.e2e.harness import FAILED, SUCCEEDED, Daemon, ended, node, request
+from tests.servers import S3Server, free_port, start_seaweed
+
+_RESULTS = Path(__file__).parent / "RESULTS.md"
+_TITLE = "## Callers of the REST API"
+CALLERS = 200
+INTERVAL_S = 1.0
+_PROJECT = "p1"
+_SMALL_BYTES = 16 * 1024
+_LARGE_BYTES = 64 * 1024 * 1024
+_PUTS_AT_ONCE = 8
+_OTHER_TASKS = 100
+HEADERS = ("run", "callers", "wall s", "requests", "errors", "p50 ms", "p99 ms", "max ms", "control CPU s")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What is moved, and how often."""
+
+    small_num: int
+    large_num: int
+    runs: int
+
+
+FULL, QUICK = Size(6000, 12, 3), Size(500, 2, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One transfer."""
+
+    callers: int
+    wall_s: float
+    control_cpu_s: float
+    took_ms: tuple[float, ...] = ()
+    errors: int = 0
+
+    def cells(self, name: str) -> tuple[str, ...]:
+        """Under HEADERS."""
+        shares = [f"{_share(self.took_ms, share):.1f}" if self.took_ms else "-" for share in (0.5, 0.99, 1.0)]
+        counts = (str(len(self.took_ms)), str(self.errors)) if self.callers else ("-", "-")
+        return (name, str(self.callers), f"{self.wall_s:.2f}", *counts, *shares, f"{self.control_cpu_s:.2f}")
+
+
+async def measure(size: Size) -> list[tuple[Run, Run]]:
+    """Pairs of runs: without callers, and with them."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "server").mkdir()
+        server = await asyncio.to_thread(start_seaweed, folder / "server")
+        daemon, port = Daemon(folder), free_port()
+        try:
+            await daemon.start({"OMSD_SERVER__REST_LISTEN": f"127.0.0.1:{port}"})
+            async with daemon.client(_PROJECT) as client:
+                source = await server.make_bucket()
+                await _fill(server, source, size)
+                await _other_tasks(client, server)
+                await _transfer(client, daemon, server, source, 0, port)  # The first one warms everything up.
+                pairs = []
+                for _ in range(size.runs):
+                    quiet = await _transfer(client, daemon, server, source, 0, port)
+                    pairs.append((quiet, await _transfer(client, daemon, server, source, CALLERS, port)))
+                return pairs
+        finally:
+            daemon.end()
+            server.stop()
+
+
+async def _transfer(
+    client: TaskClient, daemon: Daemon, server: S3Server, source: str, callers: int, port: int
+) -> Run:
+    """The bucket is moved into a new one."""
+    target = await server.make_bucket()
+    await server.put(target, "warm", b"x")
+    await server.delete(target, "warm")
+    assert daemon.process is not None
+    control = [daemon.process.pid]
+    made = await client.create(request(node(server, source), node(server, target)))
+    asking = await _ask(made.id, callers, port) if callers else None
+    before_s = cpu_s(control)
+    task = await client.get(made.id)
+    while task.status not in (FAILED, SUCCEEDED):
+        await asyncio.sleep(0.5)
+        task = await client.get(made.id)
+    spent_s = cpu_s(control) - before_s
+    assert task.status == SUCCEEDED, task
+    took, errors = await _answers(asking) if asking else ((), 0)
+    # By the daemon's own clock: when we asked for it does not matter.
+    return Run(callers, task.total_time / 1000, spent_s, took, errors)
+
+
+async def _ask(task_id: int, callers: int, port: int) -> asyncio.subprocess.Process:
+    """The callers are at work, in a process of their own."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.rest_load", "--callers", str(callers)),
+        *("--port", str(port), "--task", str(task_id)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def _answers(asking: asyncio.subprocess.Process) -> tuple[tuple[float, ...], int]:
+    """The callers have stopped; what their calls took, and how many went wrong."""
+    told, _ = await asking.communicate(b"\n")
+    found = json.loads(told)
+    return tuple(found["took_ms"]), found["errors"]
+
+
+async def _call_all(callers: int, port: int, task_id: int) -> None:
+    """What the process of the callers does until its input ends."""
+    took_ms: list[float] = []
+    errors = 0
+    stopping = asyncio.Event()
+    paths = (f"/v2/{_PROJECT}/tasks/{task_id}", f"/v2/{_PROJECT}/tasks?limit=10", f"/v2/{_PROJECT}/tasks")
+
+    async def caller(number: int) -> None:
+        nonlocal errors
+        await asyncio.sleep(INTERVAL_S * number / callers)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        turn = number
+        while not stopping.is_set():
+            began = time.monotonic()
+            writer.write(f"GET {paths[turn % len(paths)]} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+            await reader.readexactly(length)
+            took_ms.append((time.monotonic() - began) * 1000)
+            errors += not head.startswith(b"HTTP/1.1 200 ")
+            turn += 1
+            await asyncio.sleep(max(0.0, INTERVAL_S - (time.monotonic() - began)))
+        writer.close()
+
+    async def guarded(number: int) -> None:
+        nonlocal errors
+        try:
+            await caller(number)
+        except (OSError, asyncio.IncompleteReadError):
+            errors += 1
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(callers):
+            group.create_task(guarded(number))
+        await asyncio.to_thread(sys.stdin.readline)
+        stopping.set()
+    sys.stdout.write(json.dumps({"took_ms": took_ms, "errors": errors}))
+
+
+async def _fill(server: S3Server, bucket: str, size: Size) -> None:
+    rng = random.Random(1)
+    small, large = rng.randbytes(_SMALL_BYTES), rng.randbytes(_LARGE_BYTES)
+    names = [(f"small/{number:05}", small) for number in range(size.small_num)]
+    names += [(f"large/{number:03}", large) for number in range(size.large_num)]
+    waiting = iter(names)
+
+    async def work() -> None:
+        for key, data in waiting:
+            await server.put(bucket, key, data)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_PUTS_AT_ONCE):
+            group.create_task(work())
+
+
+async def _other_tasks(client: TaskClient, server: S3Server) -> None:
+    """Tasks that have ended, so that lists are not empty."""
+    source, target = await server.make_bucket(), await server.make_bucket()
+    await server.put(source, "one", b"x")
+    for number in range(_OTHER_TASKS):
+        made = await client.create(
+            request(node(server, source), node(server, target), description=f"other {number}")
+        )
+        await ended(client, made.id)
+
+
+def _share(values: tuple[float, ...], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[int(share * (len(ordered) - 1))]
+
+
+def slowdown(pairs: list[tuple[Run, Run]]) -> float:
+    """How much longer the transfer takes with callers, as a share; of the medians."""
+    quiet, loud = (statistics.median(pair[side].wall_s for pair in pairs) for side in (0, 1))
+    return loud / quiet - 1
+
+
+def section(pairs: list[tuple[Run, Run]], load: float) -> list[str]:
+    """The section for RESULTS.md."""
+    rows = [run.cells(f"{number}") for number, pair in enumerate(pairs, 1) for run in pair]
+    table = ["| " + " | ".join(line) + " |" for line in (HEADERS, ("---",) * len(HEADERS), *rows)]
+    took = tuple(ms for _, loud in pairs for ms in loud.took_ms)
+    errors = sum(loud.errors for _, loud in pairs)
+    return [
+        _TITLE,
+        "",
+        f"Taken on {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores at a load of {load:.1f} (one minute, before it began).",
+        "",
+        f"Goal: with {CALLERS} callers that each ask once a second while a transfer runs at full speed p99 at most 100 ms, no error, and",
+        "the transfer slowed by less than 10 %. Two of three questions are lists of ten tasks, one is the running task; the callers' own",
+        "process takes its CPU from the same cores.",
+        "",
+        *table,
+        "",
+        f"All together: p50 {_share(took, 0.5):.1f} ms, p99 {_share(took, 0.99):.1f} ms, {errors} errors, transfer slower by "
+        f"{slowdown(pairs):.1%} (medians).",
+    ]
+
+
+def _write(lines: list[str]) -> None:
+    kept, _, after = _RESULTS.read_text().partition(_TITLE)
+    following = after.partition("\n## ")
+    rest = "\n## " + following[2] if following[1] else ""
+    _RESULTS.write_text(kept.rstrip("\n") + "\n\n" + "\n".join(lines) + "\n" + rest)
+
+
+def main() -> None:
+    """Measure, print, and write if asked to; or be the callers."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--callers", type=int, default=0)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--task", type=int, default=0)
+    args = parser.parse_args()
+    if args.callers:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_call_all(args.callers, args.port, args.task))
+        return
+    load = os.getloadavg()[0]
+    pairs = asyncio.run(measure(QUICK if args.quick else FULL))
+    lines = section(pairs, load)
+    sys.stdout.write("\n".join(lines) + "\n")
+    if args.write:
+        _write(lines)
+
+
+if __name__ == "__main__":
+    main()
