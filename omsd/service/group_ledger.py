@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
-
 from omsd.domain import task_machine
 from omsd.domain.errors import Failure, Refusal, RequestError, Violation
 from omsd.domain.group import Goal, GroupState, TaskGroup
@@ -52,8 +50,9 @@ from omsd.service.group_planner import GroupPlanner, PlanQuestion
 from omsd.service.hot import HotGroup, HotState, HotTask, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import retryable_num
+from omsd.telemetry.logging import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 DAY_MS = 24 * 3600 * 1000
 # Active time that a crash may lose.

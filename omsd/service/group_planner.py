@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from omsd.domain.errors import Failure, OmsdError, RequestError, Side, StoreError, failure_of
 from omsd.domain.group_plan import Lists, Measured, Stretch
 from omsd.domain.manifest import failure_of_list
@@ -17,8 +15,9 @@ from omsd.domain.questions import FindListFiles, MeasureStretch
 from omsd.ports.clock import Clock
 from omsd.ports.executor import Asker
 from omsd.service.group_orders import GroupOrder, PlanAnswer, PlanTrouble, PlanTurn
+from omsd.telemetry.logging import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 # Sources that are split at the same time; each is one listing, whatever the number of workers.
 PLANNED_AT_ONCE = 4

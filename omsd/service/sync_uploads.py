@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-import structlog
-
 from omsd.domain.model import ShardId, TaskId
 from omsd.domain.sync import EventId, SyncNumber, work_id_of
 from omsd.ports.objectcopies import (
@@ -25,8 +23,9 @@ from omsd.ports.syncstore import (
 from omsd.ports.taskstore import DropIntent, DropUpload, PutIntent, PutSweep, PutUpload
 from omsd.service.sync_hot import HotSync, SyncStage
 from omsd.service.sync_inbox import UploadNoted
+from omsd.telemetry.logging import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 # What is swept belongs to no shard.
 _NO_SHARD = ShardId(0)
