@@ -60,8 +60,10 @@ async def sync_reached(
     reached: Callable[[sync_pb2.SyncTask], bool],
     *,
     deadline_s: float = DRAINED_DEADLINE_S,
+    calmest_s: float = 0.02,
 ) -> sync_pb2.SyncTask:
-    """Poll until the task is as wanted."""
+    """Poll until the task is as wanted. calmest_s: the pause that it works up to."""
+    pause_s = 0.02
     task = sync_pb2.SyncTask()
     try:
         async with asyncio.timeout(deadline_s):
@@ -74,14 +76,17 @@ async def sync_reached(
                 else:
                     if reached(task):
                         return task
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(pause_s)
+                pause_s = min(calmest_s, 1.5 * pause_s)
     except TimeoutError:
         raise AssertionError(f"not reached within {deadline_s} s: {task}") from None
 
 
 async def drained(client: SyncClient, sync_task_id: str, **wanted: Any) -> sync_pb2.SyncTask:
     """The task when everything it accepted is over; each event is then counted once."""
-    task = await sync_reached(client, sync_task_id, lambda task: task.queued_object == 0, **wanted)
+    task = await sync_reached(
+        client, sync_task_id, lambda task: task.queued_object == 0, calmest_s=0.1, **wanted
+    )
     ended_num = task.monthly_success_object + task.monthly_failed_object + task.monthly_skip_object
     assert task.monthly_acceptance_request == ended_num, task
     return task

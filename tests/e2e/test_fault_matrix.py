@@ -12,9 +12,10 @@ from tests.fakes.fault_proxy import Fault, FaultProxy, Kind, s3_error
 from tests.servers import S3Server
 
 MIB = 1024 * 1024
-OBJECTS = {"empty": b"", "small": b"s" * 1000, "large": bytes(range(256)) * (5 * MIB // 256) + b"tail"}
+# The large one is a multipart upload of one part: faults in the middle of several are test_faults.py's.
+OBJECTS = {"empty": b"", "small": b"s" * 1000, "large": bytes(range(256)) * (MIB // 256) + b"tail"}
 TOGETHER = 5
-# A task of these objects makes about twenty-five requests; the bound only ends a test that goes wrong.
+# A task of these objects makes about twenty requests; the bound only ends a test that goes wrong.
 LEAST_REQUESTS, MOST_REQUESTS = 18, 80
 
 KINDS: dict[str, Callable[[int], Fault]] = {

@@ -31,11 +31,14 @@ from tests.servers import S3Server
 
 KIB, MIB = 1024, 1024 * 1024
 KILLS = 50
-# On a machine that is busy with other things there are fewer, so that the test ends.
-KILLING_S = 90.0
-FEWEST_KILLS = 10
+# The points are spread over so much of the bytes; the rest is left, so that the last kill meets work however late it comes.
+LAST_POINT = 0.8
+# Where the work does not get there because of the kills, the next one comes without it.
+LONGEST_PAUSE_S = 1.0
 # A shard whose worker dies five times before one object is done fails its task; a new daemon counts anew.
-MOST_WORKERS_IN_A_ROW = 3
+MOST_WORKERS_IN_A_ROW = 4
+# Large objects are in parts, recorded as they are stored.
+LIMITS = "single_put_max_mib = 4\npart_size_mib = 5\nlarge_object_mib = 8\n"
 MISSING = [f"missing/{number}" for number in range(4)]
 
 
@@ -52,17 +55,31 @@ async def contents(server: S3Server, seed: int) -> tuple[str, str, dict[str, byt
     return source, destination, objects, there
 
 
-async def kill_at_random(daemon: Daemon, client: TaskClient, task_ids: list[int], rng: random.Random) -> int:
-    """Up to KILLS times, while both tasks are at work; how often it was."""
-    deadline_s = time.monotonic() + KILLING_S
-    for number in range(KILLS):
-        while not (pids := daemon.worker_pids()):
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(rng.uniform(0.0, 0.4))
+async def reached(client: TaskClient, task_ids: list[int], point_bytes: float) -> bool:
+    """The tasks have come so far, or have had their time; False if there is nothing left to interrupt."""
+    deadline_s = time.monotonic() + LONGEST_PAUSE_S
+    while True:
         views = [await wait_for(client, task_id, lambda task: True) for task_id in task_ids]
-        if time.monotonic() > deadline_s or any(view.status != MIGRATING for view in views):
+        if all(view.status != MIGRATING for view in views):
+            return False
+        if sum(view.complete_size for view in views) >= point_bytes or time.monotonic() > deadline_s:
+            return True
+        await asyncio.sleep(0.03)
+
+
+async def kill_at_random(
+    daemon: Daemon, client: TaskClient, task_ids: list[int], total_bytes: int, rng: random.Random
+) -> int:
+    """KILLS times, at random points of the work; fewer only if it ended before."""
+    points = sorted(rng.uniform(0.0, LAST_POINT) * total_bytes for _ in range(KILLS))
+    for number, point in enumerate(points):
+        while not daemon.worker_pids():
+            await asyncio.sleep(0.01)
+        if not await reached(client, task_ids, point):
             return number
-        if number % (MOST_WORKERS_IN_A_ROW + 1) < MOST_WORKERS_IN_A_ROW:
+        await asyncio.sleep(rng.uniform(0.0, 0.1))
+        pids = daemon.worker_pids()
+        if pids and number % (MOST_WORKERS_IN_A_ROW + 1) < MOST_WORKERS_IN_A_ROW:
             with suppress(ProcessLookupError):
                 os.kill(rng.choice(pids), signal.SIGKILL)
         else:
@@ -112,15 +129,15 @@ async def test_killed_at_50_random_points_everything_is_right_afterwards(
     by_list.src_node.list_file.obs_bucket, by_list.src_node.list_file.list_file_key = lists, "hw/"
     wishes = [request(node(seaweed, source), node(seaweed, into)), by_list]
     for wish in wishes:
-        wish.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=1 * MIB)
+        wish.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=2 * MIB)
+    daemon.limits = LIMITS
     await daemon.start()
     async with daemon.client() as client:
         task_ids = [(await client.create(wish)).id for wish in wishes]
         for task_id in task_ids:
             await wait_for(client, task_id, lambda task: task.status == MIGRATING)
-        killed_num = await kill_at_random(daemon, client, task_ids, rng)
-        print("killed", killed_num, "times")
-        assert killed_num >= FEWEST_KILLS
+        total_bytes = sum(map(len, [*objects.values(), *listed.values()]))
+        assert await kill_at_random(daemon, client, task_ids, total_bytes, rng) == KILLS
         for task_id in task_ids:
             await client.limit(task_id, [])
         by_prefix, of_list = [await ended(client, task_id) for task_id in task_ids]

@@ -191,7 +191,7 @@ async def test_kill_9_in_the_middle_of_lists_loses_and_doubles_nothing(
     print("seed", seed)
     rng = random.Random(seed)
     source, destination, lists = [await seaweed.make_bucket() for _ in range(3)]
-    objects = {f"small/{n:05}": rng.randbytes(rng.randrange(16 * KIB)) for n in range(700)}
+    objects = {f"small/{n:05}": rng.randbytes(rng.randrange(16 * KIB)) for n in range(350)}
     objects["large"] = rng.randbytes(18 * MIB)
     missing = [f"missing/{n}" for n in range(5)]
     await seaweed.put_many(source, objects)
@@ -202,7 +202,7 @@ async def test_kill_9_in_the_middle_of_lists_loses_and_doubles_nothing(
     await daemon.start()
     async with daemon.client() as client:
         wanted = listed(node(seaweed, source), node(seaweed, destination), lists, "hw/")
-        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=10 * MIB)
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=5 * MIB)
         task_id = (await client.create(wanted)).id
         for what in ("worker", "daemon", "pause", "worker", "daemon"):
             await asyncio.sleep(rng.uniform(0.1, 1.0))

@@ -35,16 +35,15 @@ def mixed(seed: int, small: int = 250, large: int = 3) -> dict[str, bytes]:
     """Small objects, and some of several parts."""
     rng = random.Random(seed)
     objects = {f"small/{n:05}": rng.randbytes(rng.randrange(20_000)) for n in range(small)}
-    objects.update({f"large/{n}": rng.randbytes(40 * MIB + n) for n in range(large)})
+    objects.update({f"large/{n}": rng.randbytes(24 * MIB + n) for n in range(large)})
     return objects
 
 
-async def test_pause_and_start_again_goes_on_where_it_was(daemon: Daemon, seaweed: S3Server) -> None:
+async def test_pause_and_start_again_goes_on_where_it_was(shared_daemon: Daemon, seaweed: S3Server) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
     objects = mixed(1)
     await seaweed.put_many(source, objects)
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         wanted = request(node(seaweed, source), node(seaweed, destination))
         wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=8 * MIB)
         task_id = (await client.create(wanted)).id
@@ -94,7 +93,7 @@ async def test_a_signal_drains_and_the_task_goes_on_after_the_restart(
 
 async def test_a_second_signal_cuts(daemon: Daemon, seaweed: S3Server) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
-    await seaweed.put(source, "large", bytes(60 * MIB))
+    await seaweed.put(source, "large", bytes(40 * MIB))
     await daemon.start()
     async with daemon.client() as client:
         wanted = request(node(seaweed, source), node(seaweed, destination))
@@ -105,7 +104,7 @@ async def test_a_second_signal_cuts(daemon: Daemon, seaweed: S3Server) -> None:
         assert daemon.process is not None
         os.kill(daemon.process.pid, signal.SIGTERM)
         await wait_until(lambda: '"event": "stopping"' in daemon.log())
-        # 60 MiB at 1 MiB/s would keep the drain busy for its whole grace of 30 s.
+        # 40 MiB at 1 MiB/s would keep the drain busy for its whole grace of 30 s.
         assert await daemon.stop(deadline_s=20) == 0
     assert '"event": "cutting"' in daemon.log()
 
@@ -172,10 +171,9 @@ def state_files(daemon: Daemon) -> list[bytes]:
     return [path.read_bytes() for path in (daemon.folder / "state").iterdir() if path.is_file()]
 
 
-async def test_a_failed_task_runs_anew_with_fresh_counters(daemon: Daemon, seaweed: S3Server) -> None:
+async def test_a_failed_task_runs_anew_with_fresh_counters(shared_daemon: Daemon, seaweed: S3Server) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         task_id = (await client.create(request(node(seaweed, source), node(seaweed, destination)))).id
         assert (await ended(client, task_id)).status == FAILED
         await seaweed.put_many(source, {"a": b"1", "b": b"2"})

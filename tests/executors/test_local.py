@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -69,10 +70,13 @@ class Sink:
             self.events.append(event)
             self._more.notify_all()
 
+    def kept(self, kind: type | tuple[type, ...]) -> list[ShardEvent]:
+        return [event for event in self.events if isinstance(event, kind)]
+
     async def wait_for(self, kind: type | tuple[type, ...], number: int = 1) -> ShardEvent:
         async with asyncio.timeout(60), self._more:
-            await self._more.wait_for(lambda: len([e for e in self.events if isinstance(e, kind)]) >= number)
-        return [e for e in self.events if isinstance(e, kind)][number - 1]
+            await self._more.wait_for(lambda: len(self.kept(kind)) >= number)
+        return self.kept(kind)[number - 1]
 
     def counters(self) -> Counters:
         total = Counters()
@@ -125,8 +129,13 @@ async def test_a_shard_runs_and_reports_every_object_once() -> None:
         assert executor.free_slots() == 2
 
 
+# Objects of 100 bytes: at this limit the shards of these tests would take many seconds, however quick the machine.
+SLOW = BandwidthLimits(tasks={TaskId(1): TaskLimit(50_000)})
+
+
 async def test_a_killed_worker_is_reported_after_its_batches_and_replaced() -> None:
-    async with running(objects=60_000) as (executor, sink):
+    async with running(objects=5_000) as (executor, sink):
+        executor.set_limits(SLOW)
         (pid,) = executor.worker_pids()
         executor.run(LeaseId(1), work(), shard(), ())
         await sink.wait_for(ShardBatch)
@@ -143,7 +152,7 @@ async def test_a_killed_worker_is_reported_after_its_batches_and_replaced() -> N
 
 async def test_drain_releases_and_the_budget_reaches_the_worker() -> None:
     async with running(objects=5_000) as (executor, sink):
-        executor.set_limits(BandwidthLimits(tasks={TaskId(1): TaskLimit(50_000)}))
+        executor.set_limits(SLOW)
         executor.run(LeaseId(1), work(), shard(), ())
         await sink.wait_for(ShardBatch)
         executor.drain(LeaseId(1))
@@ -153,7 +162,8 @@ async def test_drain_releases_and_the_budget_reaches_the_worker() -> None:
 
 
 async def test_stop_releases_what_runs() -> None:
-    async with running(objects=60_000) as (executor, sink):
+    async with running(objects=5_000) as (executor, sink):
+        executor.set_limits(SLOW)
         executor.run(LeaseId(1), work(), shard(), ())
         await sink.wait_for(ShardBatch)
     assert [event for event in sink.events if isinstance(event, ENDING)] == [ShardReleased(LeaseId(1))]
@@ -195,26 +205,26 @@ async def test_probe_finds_the_list_files_of_a_task() -> None:
         ]
 
 
-@pytest.mark.parametrize(
-    ("key", "bucket", "code", "bucket_fault"),
-    [
-        ("none.txt", "lists", "TRF.0013", False),
-        ("half/notes.md", "lists", "TRF.0014", False),
-        ("page.txt", "lists", "TRF.0019", False),
-        ("empty/", "lists", "TRF.0013", False),
-        ("nothing/", "lists", "TRF.0013", False),
-        ("all.txt", "bad-lists", "TRF.0013", True),
-        ("half/", "bad-lists", "TRF.0013", True),
-    ],
-)
-async def test_probe_says_what_is_wrong_with_the_list_files(
-    key: str, bucket: str, code: str, bucket_fault: bool
-) -> None:
+BAD_LISTS = {
+    ("none.txt", "lists"): ("TRF.0013", False),
+    ("half/notes.md", "lists"): ("TRF.0014", False),
+    ("page.txt", "lists"): ("TRF.0019", False),
+    ("empty/", "lists"): ("TRF.0013", False),
+    ("nothing/", "lists"): ("TRF.0013", False),
+    ("all.txt", "bad-lists"): ("TRF.0013", True),
+    ("half/", "bad-lists"): ("TRF.0013", True),
+}
+
+
+async def test_probe_says_what_is_wrong_with_the_list_files() -> None:
+    said = {}
     async with running() as (executor, _):
-        found = await found_by(executor, list_work(key, bucket))
-        assert (found.files, found.bucket_fault) == ((), bucket_fault)
-        assert found.failure is not None
-        assert found.failure.code == code
+        for key, bucket in BAD_LISTS:
+            found = await found_by(executor, list_work(key, bucket))
+            assert found.files == ()
+            assert found.failure is not None
+            said[key, bucket] = (found.failure.code, found.bucket_fault)
+    assert said == BAD_LISTS
 
 
 async def test_a_span_runs_in_a_worker_and_gives_its_rest_away() -> None:
@@ -268,40 +278,57 @@ async def test_a_bucket_that_is_not_there_fails_the_shard_decisively(bucket: str
         assert (failed.decisive, failed.failure.code) == (True, "TRF.0058")
 
 
-async def moved_in(seconds: float, sink: Sink) -> int:
-    """Object bytes that were reported in this time."""
-    before = sink.counters().successful_size_bytes
-    await asyncio.sleep(seconds)
-    return sink.counters().successful_size_bytes - before
+LIMIT = 100_000
+
+
+async def seconds_for(size_bytes: int, sink: Sink) -> float:
+    """How long it took until so many more bytes of objects were reported."""
+    began_s, before = time.monotonic(), sink.counters().successful_size_bytes
+    async with asyncio.timeout(60):
+        while sink.counters().successful_size_bytes < before + size_bytes:
+            await sink.wait_for(ShardBatch, len(sink.kept(ShardBatch)) + 1)
+    return time.monotonic() - began_s
+
+
+async def until_one_worker_has_the_limit(sink: Sink) -> None:
+    """Divided evenly by worker it would be half of the limit for ever. A busy machine may make it less for some time."""
+    while await seconds_for(LIMIT, sink) > 1.4:
+        continue
 
 
 async def test_a_limit_holds_over_all_workers_and_what_one_leaves_the_other_gets() -> None:
-    limit = 100_000
-    async with running(workers=2, objects=6_000) as (executor, sink):
-        executor.set_limits(BandwidthLimits(limit))
+    async with running(workers=2, objects=20_000) as (executor, sink):
+        executor.set_limits(BandwidthLimits(LIMIT))
+        began_s = time.monotonic()
         for number in (1, 2):
             executor.run(LeaseId(number), work(), shard(number), ())
-        await sink.wait_for(ShardBatch, 4)
-        assert await moved_in(1.5, sink) <= 1.2 * 1.5 * limit
+
+        def assert_kept() -> None:
+            # A busy machine makes it slower and reports come late: neither makes it more than it may be.
+            most = 1.2 * LIMIT * (time.monotonic() - began_s)
+            assert sink.counters().successful_size_bytes <= most
+
+        await seconds_for(2 * LIMIT, sink)
+        assert_kept()
         executor.cut(LeaseId(2))
         await sink.wait_for(ShardReleased)
-        await asyncio.sleep(0.5)
-        # Divided evenly by worker it would be half of the limit.
-        assert 0.7 * 1.5 * limit <= await moved_in(1.5, sink) <= 1.2 * 1.5 * limit
-        executor.set_limits(BandwidthLimits())
-        assert await sink.wait_for(ShardDone) == ShardDone(LeaseId(1))
+        await until_one_worker_has_the_limit(sink)
+        await seconds_for(2 * LIMIT, sink)
+        assert_kept()
+        executor.cut(LeaseId(1))
+        await sink.wait_for(ShardReleased, 2)
 
 
 async def test_the_grant_of_a_worker_that_was_killed_returns() -> None:
-    limit = 100_000
-    async with running(workers=2, objects=6_000) as (executor, sink):
-        executor.set_limits(BandwidthLimits(limit))
+    async with running(workers=2, objects=20_000) as (executor, sink):
+        executor.set_limits(BandwidthLimits(LIMIT))
         for number in (1, 2):
             executor.run(LeaseId(number), work(), shard(number), ())
         await sink.wait_for(ShardBatch, 4)
         os.kill(executor.worker_pids()[1], signal.SIGKILL)
         await sink.wait_for(WorkerLost)
-        assert 0.7 * 1.5 * limit <= await moved_in(1.5, sink) <= 1.2 * 1.5 * limit
+        await until_one_worker_has_the_limit(sink)
+        executor.cut(LeaseId(1))
 
 
 async def test_a_large_object_is_handed_over_and_its_upload_waits_for_the_stored_intent() -> None:
