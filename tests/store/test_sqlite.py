@@ -479,11 +479,11 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 async def test_a_full_disk_is_an_error_that_changes_nothing(store: SqliteTaskStore) -> None:
     await store.commit([InsertTask(new_task(1))])
-    await store._writer.execute("PRAGMA max_page_count = 1")
+    await store._writer.run(lambda to: to.execute("PRAGMA max_page_count = 1"))
     big = tuple(FailedObject("k" * 1000, 1, "c", "m") for _ in range(1000))
     with pytest.raises(TaskStoreError, match="full"):
         await store.commit([UpdateTask(new_task(1, state=TaskState.FAILED)), AddFailed(TaskId(1), 1, big)])
-    await store._writer.execute("PRAGMA max_page_count = 1000000")
+    await store._writer.run(lambda to: to.execute("PRAGMA max_page_count = 1000000"))
     task = await store.get_task(TaskId(1))
     assert task is not None
     assert task.state is TaskState.WAITING
