@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from omsd.domain.errors import Failure
 from omsd.domain.model import (
@@ -92,6 +92,9 @@ class HotTask:
         self.uploads = set(found.uploads)
         self.intents = {intent.key for intent in found.intents}
         self.parts = {upload: dict(sizes) for upload, sizes in found.parts.items()}
+        # Parts are stored without the task's row, so that one says how many there were when it was written last.
+        stored_bytes = sum(sum(sizes.values()) for sizes in self.parts.values())
+        self.task = replace(self.task, parts_size_bytes=stored_bytes)
 
     def may_run(self, shard_id: ShardId) -> bool:
         """Lists go up when nothing more is added to them; a doomed task begins nothing else."""
@@ -128,12 +131,14 @@ class HotState:
 class Stage:
     """What one transaction will hold, and what is done once it is committed, in this order: `after`, then the answers.
 
+    touched: tasks whose row is written; shown: tasks that changed for those who look, but for nothing that their row must tell.
     outcomes: what goes into the object lists, spooled before the commit. stored_lists: spool files that are no longer needed;
     discards: tasks whose spool is dropped; both after the commit.
     """
 
     changes: list[Change] = field(default_factory=list)
     touched: dict[TaskId, HotTask] = field(default_factory=dict)
+    shown: dict[TaskId, HotTask] = field(default_factory=dict)
     after: list[Callable[[], None]] = field(default_factory=list)
     answers: list[tuple[Call, Task | None]] = field(default_factory=list)
     outcomes: list[tuple[HotTask, Sequence[Outcome]]] = field(default_factory=list)
@@ -143,6 +148,10 @@ class Stage:
     def touch(self, hot: HotTask) -> None:
         """The task's row is written with this transaction, once."""
         self.touched[hot.task.task_id] = hot
+
+    def show(self, hot: HotTask) -> None:
+        """Whoever looks at the task sees it as it is after this transaction; its row can wait."""
+        self.shown[hot.task.task_id] = hot
 
     def all_changes(self) -> list[Change]:
         return [*self.changes, *(UpdateTask(hot.task) for hot in self.touched.values())]

@@ -142,7 +142,7 @@ class Ledger:
         changes = stage.all_changes()
         if changes:
             await self._store.commit(changes)
-        for hot in stage.touched.values():
+        for hot in (stage.shown | stage.touched).values():
             self._board.publish(hot.task, active_from_s=hot.active_from_s, unlisted_num=hot.unlisted_num())
         for act in stage.after:
             act()

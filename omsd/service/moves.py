@@ -92,6 +92,7 @@ class Mover:
             self._carry_out(hot, effect, stage, supplies or Supplies())
         if transition.state is None:
             stage.touched.pop(hot.task.task_id, None)
+            stage.shown.pop(hot.task.task_id, None)
         else:
             self._state.tasks[hot.task.task_id] = hot
             stage.touch(hot)

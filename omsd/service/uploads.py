@@ -149,7 +149,7 @@ class UploadBook:
 
     def _count(self, hot: HotTask, size_bytes: int, stage: Stage) -> None:
         hot.task = replace(hot.task, parts_size_bytes=max(0, hot.task.parts_size_bytes + size_bytes))
-        stage.touch(hot)
+        stage.show(hot)
 
 
 def _has_helpers(hot: HotTask, large_key: str) -> bool:

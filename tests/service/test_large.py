@@ -149,6 +149,21 @@ async def test_who_leads_waits_for_the_others_and_has_all_parts_afterwards(tmp_p
         assert (view.counters.listed_num, view.counters.successful_num) == (3, 3)
 
 
+async def test_parts_that_are_sent_count_after_a_crash(tmp_path: Path) -> None:
+    here = world()
+    async with control_process(tmp_path, here) as control:
+        task_id, _, lead = await handed_over(control)
+        await control.executor.open_upload(lead, UPLOAD, PLAN)
+        await control.executor.send_parts(lead, UPLOAD, 1, 2, 3, size=100)
+        await control.settle()
+    async with control_process(tmp_path, here) as control:
+        assert (await control.service.get(PROJECT, task_id)).complete_size_bytes == 310
+        await control.lease(task_id, 2)
+        await control.executor.close_upload(lease_of(control), UPLOAD)
+        await control.settle()
+        assert (await control.service.get(PROJECT, task_id)).complete_size_bytes == 10
+
+
 async def test_after_a_restart_both_halves_of_an_object_go_on(tmp_path: Path) -> None:
     here = world()
     async with control_process(tmp_path, here, slots=4) as control:
