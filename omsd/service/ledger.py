@@ -9,6 +9,7 @@ from functools import partial
 
 from omsd.domain import ids, task_machine
 from omsd.domain.errors import Failure, OmsdError, Refusal, RequestError
+from omsd.domain.events import UploadSought
 from omsd.domain.manifest import ListsFound, plan_manifests
 from omsd.domain.model import Shard, ShardId, ShardKind, Task, TaskCredentials, TaskId, TaskState, TaskType
 from omsd.domain.object_lists import NOT_STORED
@@ -120,6 +121,10 @@ class Ledger:
                 await self._apply_urgent(event, stage)
                 await self._commit(stage)
                 stage = Stage()
+            elif isinstance(event, UploadSought):
+                await self._commit(stage)
+                stage = Stage()
+                await self._uploads.answer(event, self._store)
             else:
                 self._accounts.apply(event, stage)
         await self._commit(stage)

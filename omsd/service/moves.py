@@ -35,6 +35,7 @@ from omsd.ports.taskstore import (
     DropCredentials,
     DropFailed,
     DropListParts,
+    DropPlans,
     DropShards,
     DropSweep,
     DueSweep,
@@ -153,7 +154,7 @@ class Mover:
                 stage.changes.append(DropCredentials(task_id))
                 self._keep_for_sweep(hot, stage)
             case Act.NEW_RUN:
-                stage.changes += [DropShards(task_id), DropFailed(task_id)]
+                stage.changes += [DropShards(task_id), DropFailed(task_id), DropPlans(task_id)]
                 hot.open_shards, hot.tally, hot.parts = {}, {}, {}
             case Act.NEW_LISTS:
                 stage.changes.append(DropListParts(task_id))

@@ -12,6 +12,7 @@ from omsd.domain.events import (
     UploadClosed,
     UploadIntended,
     UploadOpened,
+    UploadSought,
     UploadsSwept,
 )
 from omsd.domain.model import LargeObject, OpenUpload, Shard, ShardId, TaskId, TaskState
@@ -120,6 +121,15 @@ class UploadBook:
             stage.changes.append(NarrowShard(shard))
         target_key = map_key(hot.task.spec.save_prefix, large.key)
         return replace(shard, kept=await store.kept_upload(task_id, target_key))
+
+    async def answer(self, event: UploadSought, store: TaskStore) -> None:
+        """The worker hears what there is of the object, if the lease may still write it."""
+        lease = self._state.leases.get(event.lease_id)
+        hot = self._state.tasks.get(lease.task_id) if lease is not None and lease.current else None
+        kept = None
+        if hot is not None and hot.parts:
+            kept = await store.kept_upload(hot.task.task_id, event.key)
+        self._scheduler.upload_found(event.lease_id, event.key, kept)
 
     def _opened(self, event: UploadOpened, lease: Lease, hot: HotTask | None, stage: Stage) -> None:
         stage.changes.append(PutUpload(lease.task_id, lease.shard_id, event.upload, event.plan))

@@ -16,6 +16,7 @@ from omsd.ports.taskstore import (
     DropIntent,
     DropListPart,
     DropListParts,
+    DropPlans,
     DropShards,
     DropSweep,
     DropUpload,
@@ -72,7 +73,7 @@ def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[R
             return (("drop_credentials", ({"task_id": change.task_id},)),)
         case AddFailed() | DropFailed() | TallyFailures():
             return _failure_writes(change)
-        case PutUpload() | DropUpload() | PutParts() | PutIntent() | DropIntent():
+        case PutUpload() | DropUpload() | DropPlans() | PutParts() | PutIntent() | DropIntent():
             return upload_writes(change)
         case PutSweep() | RekeySweep() | DueSweep() | DropSweep():
             return sweep_writes(change, sealer)

@@ -9,8 +9,10 @@ import pytest
 from omsd.domain.errors import Failure
 from omsd.domain.events import ShardSplit
 from omsd.domain.model import (
+    KeptUpload,
     LeaseId,
     OpenUpload,
+    SentPart,
     Shard,
     ShardKind,
     TaskState,
@@ -162,6 +164,64 @@ async def test_parts_that_are_sent_count_after_a_crash(tmp_path: Path) -> None:
         await control.executor.close_upload(lease_of(control), UPLOAD)
         await control.settle()
         assert (await control.service.get(PROJECT, task_id)).complete_size_bytes == 10
+
+
+async def test_a_lease_that_asks_is_told_of_the_upload_before_it_and_one_that_is_void_of_none(
+    tmp_path: Path,
+) -> None:
+    here = World({"a": 10, "c": 800})
+    c_upload, parts = OpenUpload("c", "u2"), tuple(SentPart(n, 100, f"e{n}", 2**64 - n) for n in (1, 2))
+    async with control_process(tmp_path, here) as control:
+        task_id = (await control.service.create(PROJECT, create_request())).task_id
+        listing = await control.lease(task_id)
+        await control.executor.seek(listing, "c")
+        await control.executor.open_upload(listing, c_upload, PLAN)
+        await control.executor.send_parts(listing, c_upload, 1, 2, size=100)
+        await control.executor.seek(listing, "c")
+        await control.executor.seek(listing, "a")
+        await control.until(lambda: len(control.executor.found) == 3)
+        kept = KeptUpload(c_upload, PLAN, parts)
+        assert control.executor.found == [(listing, "c", None), (listing, "c", kept), (listing, "a", None)]
+    async with control_process(tmp_path, here) as control:
+        listing = await control.lease(task_id)
+        # It is no leftover of the lease before: that is what this one goes on with.
+        assert control.executor.stale_log == [()]
+        await control.executor.seek(listing, "c")
+        await control.until(lambda: control.executor.found)
+        assert control.executor.found == [(listing, "c", kept)]
+        await control.executor.give_away(listing, "a")
+        await control.executor.finish(listing)
+        # The key is another shard's now, and the one that opened the upload is done.
+        behind = await control.lease(task_id)
+        assert control.executor.stale_log[-1] == ()
+        await control.executor.seek(behind, "c")
+        await control.executor.seek(LeaseId(99), "c")
+        await control.until(lambda: len(control.executor.found) == 3)
+        assert control.executor.found[1:] == [(behind, "c", kept), (LeaseId(99), "c", None)]
+        await control.executor.close_upload(behind, c_upload)
+        await control.executor.finish(behind)
+        await control.reach(task_id, TaskState.SUCCEEDED)
+        assert not control.executor.sweeps
+
+
+async def test_a_new_run_goes_on_with_no_upload_of_the_one_before(tmp_path: Path) -> None:
+    here = World({"a": 10, "c": 800})
+    c_upload = OpenUpload("c", "u2")
+    async with control_process(tmp_path, here) as control:
+        control.executor.sweep_failures = ["503"] * 100
+        task_id = (await control.service.create(PROJECT, create_request())).task_id
+        listing = await control.lease(task_id)
+        await control.executor.open_upload(listing, c_upload, PLAN)
+        await control.executor.send_parts(listing, c_upload, 1, 2, size=100)
+        await control.executor.fail(listing, Failure("TRF.0058", "gone"), decisive=True)
+        await control.reach(task_id, TaskState.FAILED)
+        await control.service.start(PROJECT, task_id, start_request())
+        listing = await control.lease(task_id)
+        assert control.executor.stale_log[-1] == (c_upload,)
+        await control.executor.seek(listing, "c")
+        await control.until(lambda: control.executor.found)
+        assert control.executor.found == [(listing, "c", None)]
+        assert (await control.service.get(PROJECT, task_id)).complete_size_bytes == 0
 
 
 async def test_after_a_restart_both_halves_of_an_object_go_on(tmp_path: Path) -> None:

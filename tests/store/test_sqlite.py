@@ -49,6 +49,7 @@ from omsd.ports.taskstore import (
     DropCredentials,
     DropFailed,
     DropIntent,
+    DropPlans,
     DropShards,
     DropSweep,
     DropUpload,
@@ -303,6 +304,11 @@ async def test_an_upload_that_is_gone_on_with_comes_back_with_its_parts(store: S
     found = await store.open_shards(TaskId(1))
     assert [(shard.large_key, shard.leads) for shard in found] == [("k", True), ("k", False)]
     await store.commit([FinishShard(ShardId(1))])
+    # Its key may be another shard's by now.
+    assert await store.stale_uploads(TaskId(1), ShardId(2)) == ()
+    await store.commit([DropPlans(TaskId(1))])
+    assert await store.kept_upload(TaskId(1), "k") is None
+    assert (await store.open_uploads(TaskId(1))).parts == {}
     assert await store.stale_uploads(TaskId(1), ShardId(2)) == (upload,)
     await store.commit([DropUpload(TaskId(1), upload), PutUpload(TaskId(1), ShardId(1), upload, plan)])
     assert await store.kept_upload(TaskId(1), "k") == KeptUpload(upload, plan, ())
