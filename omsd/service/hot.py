@@ -60,6 +60,7 @@ class HotTask:
     active_from_s: monotonic time up to which active_ms is counted.
     keys: while it works, and once more when it stops. uploads, intents: recorded as open; parts: sizes by number of those uploads that
     are gone on with. All three known while the task works.
+    held: shards that are leased no sooner than fewer large objects are open.
     list_parts: what is spooled and committed, by list and number. lists_pending: something is spooled, or will be with the coming
     commit. reporting: the shard that uploads the lists is out in this stretch. doom: why the task fails once its lists are up.
     """
@@ -74,6 +75,7 @@ class HotTask:
     uploads: set[OpenUpload] = field(default_factory=set)
     intents: set[str] = field(default_factory=set)
     parts: dict[OpenUpload, dict[int, int]] = field(default_factory=dict)
+    held: set[ShardId] = field(default_factory=set)
     list_parts: dict[tuple[OutcomeKind, int], ListPart] = field(default_factory=dict)
     lists_pending: bool = False
     reporting: bool = False
@@ -82,6 +84,10 @@ class HotTask:
     def work_left(self) -> bool:
         """Is any shard open that moves objects?"""
         return any(not shard.report for shard in self.open_shards.values())
+
+    def large_num(self) -> int:
+        """Large objects that have shards of their own."""
+        return sum(shard.leads for shard in self.open_shards.values())
 
     def unlisted_num(self) -> int:
         """Open shards whose objects are not yet all in the listed counters."""

@@ -271,6 +271,7 @@ class Ledger:
     async def _begin(self, hot: HotTask, event: SlotGranted | Recovered, stage: Stage) -> None:
         task_id = hot.task.task_id
         found = await self._store.open_shards(task_id)
+        hot.held = set()
         hot.open_shards = {
             shard.shard_id: HotShard(
                 shard.already_listed,
@@ -315,7 +316,11 @@ class Ledger:
         self._accounts.finish_if_over(hot, stage)
 
     async def _lease(self, hot: HotTask, shard_ids: tuple[ShardId, ...], stage: Stage) -> None:
-        refused = tuple(shard_id for shard_id in shard_ids if not hot.may_run(shard_id))
+        refused = tuple(
+            shard_id
+            for shard_id in shard_ids
+            if not hot.may_run(shard_id) or self._uploads.must_hold(hot, shard_id)
+        )
         if refused:
             stage.after.append(partial(self._scheduler.refused, hot.task.task_id, refused))
         try:

@@ -155,7 +155,7 @@ class Mover:
                 self._keep_for_sweep(hot, stage)
             case Act.NEW_RUN:
                 stage.changes += [DropShards(task_id), DropFailed(task_id), DropPlans(task_id)]
-                hot.open_shards, hot.tally, hot.parts = {}, {}, {}
+                hot.open_shards, hot.tally, hot.parts, hot.held = {}, {}, {}, set()
             case Act.NEW_LISTS:
                 stage.changes.append(DropListParts(task_id))
                 stage.discards.append(task_id)

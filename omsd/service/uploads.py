@@ -31,6 +31,10 @@ from omsd.scheduler.scheduler import Scheduler
 from omsd.service.hot import HotState, HotTask, Lease, Stage
 from omsd.service.moves import Mover
 
+# With so many large objects open, a task lists no further until there are fewer than half: however many its buckets have, their
+# shards take up little memory and time. Each lease of a range hands over some more before it ends.
+MOST_LARGE = 256
+
 UploadEvent = UploadIntended | UploadOpened | IntentSettled | PartsSent | UploadClosed
 
 
@@ -91,6 +95,22 @@ class UploadBook:
         shard_ids = self._mover.add_shards(hot, drafts, stage, already_listed=True)
         if hot.task.state is TaskState.MIGRATING and hot.doom is None:
             stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, shard_ids))
+
+    def must_hold(self, hot: HotTask, shard_id: ShardId) -> bool:
+        """A shard that may hand over more objects is to be leased: are there enough already? Then lead_done() brings it back."""
+        shard = hot.open_shards[shard_id]
+        if shard.large_key or shard.report or hot.large_num() < MOST_LARGE:
+            return False
+        hot.held.add(shard_id)
+        return True
+
+    def lead_done(self, hot: HotTask, stage: Stage) -> None:
+        """A large object is accounted for: if few are left, listing goes on."""
+        if not hot.held or hot.large_num() >= MOST_LARGE // 2:
+            return
+        held, hot.held = sorted(hot.held), set()
+        if hot.task.state is TaskState.MIGRATING and hot.doom is None:
+            stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, held))
 
     def must_wait(self, hot: HotTask, shard_id: ShardId) -> bool:
         """A lease that leads has ended: does it go on when the others that send parts of its object are done? Then it waits."""

@@ -19,6 +19,7 @@ from omsd.domain.model import (
     UploadIntent,
     UploadPlan,
 )
+from omsd.service.uploads import MOST_LARGE
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
 from tests.service.harness import PROJECT, Control, control_process, create_request, start_request
@@ -222,6 +223,46 @@ async def test_a_new_run_goes_on_with_no_upload_of_the_one_before(tmp_path: Path
         await control.until(lambda: control.executor.found)
         assert control.executor.found == [(listing, "c", None)]
         assert (await control.service.get(PROJECT, task_id)).complete_size_bytes == 0
+
+
+async def test_a_task_with_many_large_objects_lists_no_further_until_there_are_few(tmp_path: Path) -> None:
+    """A bucket of a million of them is never in memory, nor in the scheduler."""
+    here = World({f"big-{n:03}": 800 for n in range(MOST_LARGE + 2)} | {"c": 20})
+    async with control_process(tmp_path, here, slots=1) as control:
+        task_id = (await control.service.create(PROJECT, create_request())).task_id
+        listing = await control.lease(task_id)
+        for key in sorted(here.sizes)[: MOST_LARGE + 1]:
+            await control.executor.hand_over(listing, key)
+        await control.executor.release(listing)
+        await finish_leads(control, task_id, 1)
+        await control.settle()
+    async with control_process(tmp_path, here, slots=1) as control:
+        # The same after a restart, which knows nothing of what was held back.
+        await finish_leads(control, task_id, MOST_LARGE // 2)
+        assert {shard.kind for _, shard in control.executor.run_log} == {ShardKind.PARTS}
+        # One more, or two: the next lease may be asked for before the ledger has heard of an end.
+        listing = await control.lease(task_id)
+        while shard_of(control, listing).leads:
+            await control.executor.finish_large(listing)
+            listing = await control.lease(task_id)
+        assert len(control.executor.run_log) <= MOST_LARGE // 2 + 3
+        assert shard_of(control, listing).checkpoint.after == f"big-{MOST_LARGE:03}"
+        await control.executor.hand_over(listing, f"big-{MOST_LARGE + 1:03}")
+        await control.executor.finish(listing)
+        while (await control.task(task_id)).state is TaskState.MIGRATING:
+            for lease in control.executor.leases_of(task_id):
+                await control.executor.finish_large(lease)
+            await control.settle()
+        view = await control.reach(task_id, TaskState.SUCCEEDED)
+        assert view.counters.listed_num == view.counters.successful_num == MOST_LARGE + 3
+
+
+async def finish_leads(control: Control, task_id: int, number: int) -> None:
+    """So many objects are there; what runs meanwhile is nothing but their shards."""
+    for _ in range(number):
+        lease = await control.lease(task_id)
+        assert shard_of(control, lease).leads
+        await control.executor.finish_large(lease)
 
 
 async def test_after_a_restart_both_halves_of_an_object_go_on(tmp_path: Path) -> None:
