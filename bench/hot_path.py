@@ -29,6 +29,7 @@ from omsd.domain.events import ShardBatch, ShardEvent
 from omsd.domain.model import (
     CloudType,
     Credentials,
+    KeptUpload,
     LeaseId,
     Location,
     OpenUpload,
@@ -136,11 +137,17 @@ class _NoUploads:
     async def opened(self, upload: OpenUpload, plan: UploadPlan | None, *, settled: bool) -> None:
         raise AssertionError(upload)
 
+    async def kept(self, key: str) -> KeptUpload | None:
+        raise AssertionError(key)
+
     async def settled(self, key: str) -> None:
         raise AssertionError(key)
 
     async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None:
         raise AssertionError(upload)
+
+    async def tell(self) -> None:
+        """Nothing gathers."""
 
     async def closed(self, upload: OpenUpload) -> None:
         raise AssertionError(upload)

@@ -111,6 +111,17 @@ class UploadIntended:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadSought:
+    """The lease is about to copy an object in parts and an earlier one may have begun: the worker waits for what there is of it.
+
+    key: destination key.
+    """
+
+    lease_id: LeaseId
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class UploadOpened:
     """A multipart upload exists at the destination; sent before its first part.
 
@@ -178,6 +189,7 @@ ShardEvent = (
     | ShardFailed
     | WorkerLost
     | UploadIntended
+    | UploadSought
     | UploadOpened
     | IntentSettled
     | PartsSent

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from omsd.domain.caveats import Caveat
 from omsd.domain.errors import DECISIVE_KINDS, Failure, Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import OpenUpload, SentPart, TaskSpec, UploadIntent, UploadPlan
+from omsd.domain.model import KeptUpload, OpenUpload, SentPart, TaskSpec, UploadIntent, UploadPlan
 from omsd.domain.retry import RetryPolicy, next_delay
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.copyprobe import ServerCopying
@@ -83,6 +83,9 @@ AT_COPY = AtCopy()
 class UploadLog(Protocol):
     """Tells the ledger of multipart uploads, so that none is left behind whatever happens; the events say what each means."""
 
+    async def kept(self, key: str) -> KeptUpload | None:
+        """What earlier leases have left of an upload to this destination key, for this one to go on with."""
+
     async def intended(self, intent: UploadIntent) -> None:
         """The intent is durable."""
 
@@ -90,9 +93,14 @@ class UploadLog(Protocol):
 
     async def settled(self, key: str) -> None: ...
 
-    async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None: ...
+    async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None:
+        """The parts are told at once or, with others, before anything else that the lease tells."""
 
-    async def closed(self, upload: OpenUpload) -> None: ...
+    async def closed(self, upload: OpenUpload) -> None:
+        """As sent()."""
+
+    async def tell(self) -> None:
+        """What has gathered is told now."""
 
 
 @dataclass(slots=True)
@@ -110,6 +118,7 @@ class ShardContext:
     learned: the ends whose service has been asked what it is (see learn()); shared by all shards that use the same stores.
     server_copying: likewise; None = everything is streamed. notes: likewise. restore_since_s: of the shard.
     lists: the bucket of the task's object list files, if it has any.
+    keeps_uploads: an object in many parts is gone on with by later leases.
     large: what a PARTS shard knows of its object. doubts: creations of uploads that may have left one, by destination key.
     """
 
@@ -131,6 +140,7 @@ class ShardContext:
     now_s: Callable[[], float] = time.time
     restore_since_s: float = 0.0
     notes: TaskNotes = field(default_factory=TaskNotes)
+    keeps_uploads: bool = True
     large: LargeWork | None = None
     doubts: dict[str, UploadIntent] = field(default_factory=dict)
 

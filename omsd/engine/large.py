@@ -19,7 +19,6 @@ from omsd.domain.model import (
     Outcome,
     Shard,
 )
-from omsd.domain.parts import spans_of
 from omsd.engine.context import AT_SOURCE, GaveUpError, ShardContext, ShardFailedError
 from omsd.engine.copy import Candidate, Final, ObjectCopier
 from omsd.engine.largework import LargeWork, PartsElsewhereError
@@ -50,7 +49,7 @@ class PartsRun:
         self._shard = shard
         self._object: LargeObject = shard.large
         self._ctx = context
-        self._work = context.large = LargeWork(shard)
+        self._work = context.large = LargeWork(shard, shard.kept)
         self._stale_uploads = stale_uploads
         self._emit = emit
         self._scope = asyncio.timeout(None)
@@ -177,8 +176,8 @@ class PartsRun:
         copied_from = CopySource(ctx.source.address.bucket, head.key, head.etag) if plan.copied else None
         sender = PartSender(ctx, head, kept.upload, copied_from=copied_from)
         there = {part.part_number for part in kept.parts}
-        todo = [span for span in spans_of(self._shard, plan) if span.part_number not in there]
-        await send_parts(ctx, sender, kept.upload, self._work.begin(todo), {})
+        todo = [span for span in self._work.spans(plan) if span.part_number not in there]
+        await send_parts(ctx, sender, kept.upload, self._work.begin(todo), {}, recorded=True)
 
     async def _split(self) -> None:
         """As often as it is asked for, once there is something to give away."""

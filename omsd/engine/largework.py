@@ -1,4 +1,4 @@
-"""What one lease knows of the large object it works on; shared by its run and the copy of the object."""
+"""What one lease knows of an object in parts that later leases may go on with; shared by its run and the copy of the object."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterable
 
 from omsd.domain.model import KeptUpload, OpenUpload, Shard, UploadPlan
-from omsd.domain.parts import PartQueue
-from omsd.domain.plan import PartSpan
+from omsd.domain.parts import PartQueue, spans_of
+from omsd.domain.plan import PartSpan, cut_parts
 
 
 class PartsElsewhereError(Exception):
@@ -15,16 +15,17 @@ class PartsElsewhereError(Exception):
 
 
 class LargeWork:
-    """kept: the upload gone on with, None = there is none (any more). restarts: versions of the source that were given up.
+    """shard: with parts of the object; None = all of them are copied here, among other objects.
 
+    kept: the upload gone on with, None = there is none (any more). restarts: versions of the source that were given up.
     All in one loop, so no lock.
     """
 
-    def __init__(self, shard: Shard) -> None:
-        self.shard = shard
-        self.kept: KeptUpload | None = shard.kept
-        self.restarts = shard.kept.plan.restarts if shard.kept is not None else 0
-        self._shared = bool(shard.until)
+    def __init__(self, shard: Shard | None, kept: KeptUpload | None) -> None:
+        self._shard = shard
+        self.kept = kept
+        self.restarts = kept.plan.restarts if kept is not None else 0
+        self._shared = shard is not None and bool(shard.until)
         self._stopped = False
         self._queue = PartQueue(())
         self.begun = asyncio.Event()
@@ -43,6 +44,12 @@ class LargeWork:
         """No more parts are begun."""
         self._stopped = True
         self._queue.clear()
+
+    def spans(self, plan: UploadPlan) -> tuple[PartSpan, ...]:
+        """The parts that are this lease's, in order."""
+        if self._shard is None:
+            return cut_parts(plan.size_bytes, plan.part_bytes)
+        return spans_of(self._shard, plan)
 
     def begin(self, spans: Iterable[PartSpan]) -> PartQueue:
         """These parts are to be sent."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from omsd.aio import shielded
 from omsd.domain.errors import Side, StoreError, StoreErrorKind, failure_of
 from omsd.domain.model import KeptUpload, OpenUpload, SentPart, UploadPlan
-from omsd.domain.parts import PartQueue, spans_of, stored_parts
+from omsd.domain.parts import PartQueue, stored_parts
 from omsd.domain.plan import PartSpan, cut_parts, plan_part_bytes
 from omsd.engine.context import AT_DESTINATION, GaveUpError, ShardContext, ShardFailedError
 from omsd.engine.digest import combine
@@ -29,7 +29,8 @@ class MultipartCopy:
     """Copies one large object in parts. Use once.
 
     copied_from: the service fills the parts itself from this object; None = they are streamed, from `source`, or else from the
-    context's source. In a PARTS shard the upload is one that later leases, and others beside this one, may go on with.
+    context's source. An upload of more parts than are on their way at once is one that later leases may go on with, and in a PARTS
+    shard others beside this one.
     """
 
     def __init__(
@@ -57,10 +58,17 @@ class MultipartCopy:
         cancelled; but one that others may go on with stays then, and as long as they do: PartsElsewhereError.
         """
         plan = self._plan()
-        if self._large is None:
-            upload = await open_upload(self._ctx, self._target_key, options)
-            return await self._fill(upload, cut_parts(plan.size_bytes, plan.part_bytes))
-        return await self._go_on(self._large, plan, options)
+        if self._large is not None:
+            return await self._go_on(self._large, plan, options)
+        if self._outlives_lease(plan):
+            return await self._go_on_alone(plan, options)
+        upload = await open_upload(self._ctx, self._target_key, options)
+        return await self._fill(upload, cut_parts(plan.size_bytes, plan.part_bytes))
+
+    def _outlives_lease(self, plan: UploadPlan) -> bool:
+        """Would an interruption cost more than the parts that are on their way at once? Our own files are read again as a whole."""
+        in_flight_bytes = self._ctx.settings.part_copiers * plan.part_bytes
+        return self._ctx.keeps_uploads and self._source is None and plan.size_bytes > in_flight_bytes
 
     def _plan(self) -> UploadPlan:
         abilities, settings = self._ctx.destination.abilities, self._ctx.settings
@@ -79,7 +87,7 @@ class MultipartCopy:
         """An upload of this lease alone."""
         receipts: dict[int, PartReceipt] = {}
         try:
-            await self._send(upload, PartQueue(spans), receipts)
+            await self._send(upload, PartQueue(spans), receipts, recorded=False)
             result = await self._complete(upload, receipts)
         except BaseException:
             await shielded(abort_upload(self._ctx, upload), deadline_s=self._ctx.settings.cleanup_deadline_s)
@@ -87,6 +95,16 @@ class MultipartCopy:
         finally:
             self._ctx.meter.settle(sum(receipt.size_bytes for receipt in receipts.values()))
         await self._ctx.uploads.closed(upload)
+        return result
+
+    async def _go_on_alone(self, plan: UploadPlan, options: PutOptions) -> tuple[Checksums, PutReceipt]:
+        """An upload that nobody else fills, as long as this lease lasts."""
+        # In a first lease there is nothing to go on with.
+        again = self._ctx.redo_since_s is not None
+        large = LargeWork(None, await self._ctx.uploads.kept(self._target_key) if again else None)
+        result = await self._go_on(large, plan, options)
+        if large.kept is not None:
+            await self._ctx.uploads.closed(large.kept.upload)
         return result
 
     async def _go_on(
@@ -115,10 +133,13 @@ class MultipartCopy:
             large.opened(upload, plan)
         assert large.kept is not None
         try:
-            todo = [span for span in spans_of(large.shard, plan) if span.part_number not in receipts]
-            await self._send(large.kept.upload, large.begin(todo), receipts)
+            todo = [span for span in large.spans(plan) if span.part_number not in receipts]
+            await self._send(large.kept.upload, large.begin(todo), receipts, recorded=True)
             if not large.alone or self._sums(receipts, plan) is None:
                 raise PartsElsewhereError
+            if self._large is not None:
+                # Should the answer to what comes now be lost, all parts that are recorded prove the object (see look()).
+                await self._ctx.uploads.tell()
             result = await self._complete(large.kept.upload, receipts)
         except (StoreError, GaveUpError) as error:
             changed = isinstance(error, StoreError) and error.kind is StoreErrorKind.PRECONDITION
@@ -164,9 +185,11 @@ class MultipartCopy:
                 there = {part.part_number: (part.etag, part.size_bytes) for part in listed}
                 return stored_parts(kept.parts, there, kept.plan)
 
-    async def _send(self, upload: OpenUpload, queue: PartQueue, receipts: dict[int, PartReceipt]) -> None:
+    async def _send(
+        self, upload: OpenUpload, queue: PartQueue, receipts: dict[int, PartReceipt], *, recorded: bool
+    ) -> None:
         sender = PartSender(self._ctx, self._head, upload, copied_from=self._copied_from, source=self._source)
-        await send_parts(self._ctx, sender, upload, queue, receipts)
+        await send_parts(self._ctx, sender, upload, queue, receipts, recorded=recorded)
 
     def _sums(self, receipts: dict[int, PartReceipt], plan: UploadPlan) -> Checksums | None:
         """Of the whole object; None if parts are missing."""
@@ -194,13 +217,15 @@ async def send_parts(
     upload: OpenUpload,
     queue: PartQueue,
     receipts: dict[int, PartReceipt],
+    *,
+    recorded: bool,
 ) -> None:
-    """What is in the queue is stored, and in a PARTS shard recorded one by one; receipts: also if it fails, those that are."""
+    """What is in the queue is stored; receipts: also if it fails, those that are. recorded: the ledger is told of each."""
 
     async def drain() -> None:
         while (span := queue.take()) is not None:
             receipt = receipts[span.part_number] = await sender.send(span)
-            if ctx.large is not None:
+            if recorded:
                 await ctx.uploads.sent(upload, (_sent(receipt),))
                 ctx.meter.settle(span.size_bytes)
 

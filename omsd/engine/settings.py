@@ -18,6 +18,7 @@ class EngineSettings:
     buffer_budget_bytes: for objects read whole, per worker. max_requests_per_endpoint: cap of the adaptive limit.
     batch_objects, report_interval_s: a batch goes out at whichever comes first. window_objects: how far listing may run ahead of the
     oldest unfinished object; lead_objects, lead_bytes: nor further than that beyond the finished ones, whichever is more.
+    most_handed: large objects a lease hands over before it ends; the ledger decides when its shard goes on.
     split_after_objects: keys a range that only lists must have had before its upper part is given away.
     split_objects, split_bytes: of keys already listed, so many (or so large ones) are worth a shard of their own.
     busy_attempts: instead of max_attempts while a service says that it is busy: some minutes with the delays below.
@@ -39,6 +40,7 @@ class EngineSettings:
     window_objects: int = 10_000
     lead_objects: int = 8
     lead_bytes: int = 1024 * MIB
+    most_handed: int = 128
     split_after_objects: int = 4000
     split_objects: int = 256
     split_bytes: int = 64 * MIB

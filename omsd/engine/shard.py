@@ -63,6 +63,7 @@ class ShardRun:
         self._work_scope = asyncio.timeout(None)
         self._work_entered = False
         self._draining = False
+        self._handed_num = 0
         self._cut = False
         self._stop_reporting = asyncio.Event()
 
@@ -290,6 +291,9 @@ class ShardRun:
             if isinstance(outcome, LargeObject):
                 # Others wait for it.
                 await self._flush()
+                self._handed_num += 1
+                if self._handed_num >= self._ctx.settings.most_handed:
+                    self.drain()
 
     async def _report(self) -> None:
         """Batches and live figures, every interval, until the work has ended."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from omsd.domain.errors import Failure, Side, StoreError, failure_of
-from omsd.domain.model import OpenUpload, SentPart, UploadIntent, UploadPlan
+from omsd.domain.model import KeptUpload, OpenUpload, SentPart, UploadIntent, UploadPlan
 from omsd.engine.context import ShardContext, UploadLog
 from omsd.engine.records import failed_of
 from omsd.engine.restore import Deferred, next_rest_s
@@ -97,11 +97,18 @@ class _CopyUploads:
     async def opened(self, upload: OpenUpload, plan: UploadPlan | None, *, settled: bool) -> None:
         await self._send(protocol.CopyOpens(self._copy_id, upload, settled))
 
+    async def kept(self, key: str) -> KeptUpload | None:
+        """Nothing is gone on with."""
+        return None
+
     async def settled(self, key: str) -> None:
         await self._send(protocol.CopySettles(self._copy_id, key))
 
     async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None:
         """Parts are told of uploads with a plan only."""
+
+    async def tell(self) -> None:
+        """Nothing gathers."""
 
     async def closed(self, upload: OpenUpload) -> None:
         await self._send(protocol.CopyCloses(self._copy_id, upload))

@@ -13,7 +13,7 @@ from omsd.aio import shielded
 from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.events import ShardEvent, WorkerLost
-from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
+from omsd.domain.model import KeptUpload, LeaseId, OpenUpload, Shard, TaskId, TaskWork
 from omsd.domain.questions import Question
 from omsd.executors import protocol
 from omsd.executors.asking import answer_of, ask_message
@@ -197,6 +197,11 @@ class LocalExecutor:
         """The lease may create its upload."""
         if worker := self._worker_of(lease_id):
             worker.channel.send_now(protocol.IntentNoted(lease_id, key))
+
+    def upload_found(self, lease_id: LeaseId, key: str, kept: KeptUpload | None) -> None:
+        """The lease goes on with this upload."""
+        if worker := self._worker_of(lease_id):
+            worker.channel.send_now(protocol.UploadFound(lease_id, key, kept))
 
     def forget(self, task_id: TaskId) -> None:
         """The task needs no worker any more."""

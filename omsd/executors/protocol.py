@@ -28,9 +28,10 @@ from omsd.domain.events import (
     UploadClosed,
     UploadIntended,
     UploadOpened,
+    UploadSought,
 )
 from omsd.domain.manifest import NO_LISTS, ListsFound
-from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork, UploadIntent
+from omsd.domain.model import KeptUpload, LeaseId, OpenUpload, Shard, TaskId, TaskWork, UploadIntent
 from omsd.domain.questions import Fault
 from omsd.ports.executor import Sweep
 from omsd.ports.objectcopies import CopyOrder, CopyResult
@@ -123,6 +124,14 @@ class IntentNoted(_Message, frozen=True, array_like=True, tag=True):
     key: str
 
 
+class UploadFound(_Message, frozen=True, array_like=True, tag=True):
+    """What the lease may go on with at this destination key; None = nothing."""
+
+    lease_id: LeaseId
+    key: str
+    kept: KeptUpload | None
+
+
 class SweepUploads(_Message, frozen=True, array_like=True, tag=True):
     sweep_id: int
     sweep: Sweep
@@ -148,6 +157,7 @@ ToWorker = (
     | SetBudget
     | Probe
     | IntentNoted
+    | UploadFound
     | SweepUploads
     | Ask
     | CopyObject
@@ -186,6 +196,10 @@ class Released(_Message, frozen=True, array_like=True, tag=True):
 
 class Failed(_Message, frozen=True, array_like=True, tag=True):
     event: ShardFailed
+
+
+class Sought(_Message, frozen=True, array_like=True, tag=True):
+    event: UploadSought
 
 
 class Opened(_Message, frozen=True, array_like=True, tag=True):
@@ -300,6 +314,7 @@ FromWorker = (
     | Released
     | Failed
     | Intended
+    | Sought
     | Opened
     | Settled
     | Sent
@@ -326,6 +341,7 @@ _WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {
     ShardReleased: Released,
     ShardFailed: Failed,
     UploadIntended: Intended,
+    UploadSought: Sought,
     UploadOpened: Opened,
     IntentSettled: Settled,
     PartsSent: Sent,
@@ -343,6 +359,7 @@ WorkerEvent = (
     | ShardReleased
     | ShardFailed
     | UploadIntended
+    | UploadSought
     | UploadOpened
     | IntentSettled
     | PartsSent

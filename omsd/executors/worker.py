@@ -165,9 +165,8 @@ class Worker:
                 self._copies.take(message)
             case protocol.SetBudget(task_id, limit_bytes_per_s):
                 self._demand.set_limit(task_id, limit_bytes_per_s)
-            case protocol.IntentNoted(lease_id, key):
-                if uploads := self._uploads.get(lease_id):
-                    uploads.noted(key)
+            case protocol.IntentNoted() | protocol.UploadFound():
+                self._answer_uploads(message)
             case protocol.DrainShard() | protocol.CutShard() | protocol.SplitShard():
                 self._tell(message)
             case protocol.Probe() | protocol.SweepUploads() | protocol.Ask():
@@ -183,6 +182,16 @@ class Worker:
                 group.create_task(self._sweep(message), name=f"sweep {sweep_id}")
             case protocol.Ask(ask_id):
                 group.create_task(self._answer_ask(message), name=f"question {ask_id}")
+
+    def _answer_uploads(self, message: protocol.IntentNoted | protocol.UploadFound) -> None:
+        uploads = self._uploads.get(message.lease_id)
+        if uploads is None:
+            return
+        match message:
+            case protocol.IntentNoted(_, key):
+                uploads.noted(key)
+            case protocol.UploadFound(_, key, kept):
+                uploads.found(key, kept)
 
     def _tell(self, message: protocol.DrainShard | protocol.CutShard | protocol.SplitShard) -> None:
         run = self._runs.get(message.lease_id)
@@ -237,7 +246,7 @@ class Worker:
             failure = failure_of(error, error.side or Side.SOURCE)
             await self._emit(ShardFailed(lease_id, failure, decisive=True))
             return
-        run = _RUNS.get(shard.kind, ShardRun)(lease_id, shard, context, message.stale_uploads, self._emit)
+        run = _RUNS.get(shard.kind, ShardRun)(lease_id, shard, context, message.stale_uploads, uploads.emit)
         self._runs[lease_id] = run
         self._uploads[lease_id] = uploads
         task.shards += 1
@@ -247,7 +256,8 @@ class Worker:
 
     async def _run_shard(self, task: _OpenTask, run: Run, lease_id: LeaseId) -> None:
         try:
-            await self._emit(await self._end_of(run, lease_id))
+            ended = await self._end_of(run, lease_id)
+            await self._uploads[lease_id].emit(ended)
         finally:
             del self._runs[lease_id], self._uploads[lease_id]
             await task.release()
@@ -282,7 +292,7 @@ class Worker:
                 redo_since_s=order.redo_since_s or None,
                 restore_since_s=order.restore_since_s,
             )
-            return replace(context, settings=settings_for_events(self._settings))
+            return replace(context, settings=settings_for_events(self._settings), keeps_uploads=False)
 
         task.shards += 1
         self._copies.begin(group, message, make_context, task.release)

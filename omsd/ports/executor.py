@@ -11,6 +11,7 @@ from omsd.domain.errors import Failure, Side
 from omsd.domain.manifest import NO_LISTS, ListsFound
 from omsd.domain.model import (
     Credentials,
+    KeptUpload,
     LeaseId,
     Location,
     OpenUpload,
@@ -88,6 +89,9 @@ class Executor(Protocol):
 
     def intent_noted(self, lease_id: LeaseId, key: str) -> None:
         """The intent of an UploadIntended is durable: the upload may be created."""
+
+    def upload_found(self, lease_id: LeaseId, key: str, kept: KeptUpload | None) -> None:
+        """The answer to an UploadSought: the upload of this destination key that is gone on with, None = there is none."""
 
     def forget(self, task_id: TaskId) -> None:
         """The task needs no worker any more: its stores are closed, its credentials dropped."""

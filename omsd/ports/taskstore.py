@@ -171,6 +171,13 @@ class DropUpload:
 
 
 @dataclass(frozen=True, slots=True)
+class DropPlans:
+    """No open upload of the task is gone on with; they are still open."""
+
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
 class PutParts:
     task_id: TaskId
     upload: OpenUpload
@@ -269,6 +276,7 @@ Change = (
     | TallyFailures
     | PutUpload
     | DropUpload
+    | DropPlans
     | PutParts
     | PutIntent
     | DropIntent

@@ -11,6 +11,7 @@ from functools import partial
 from omsd.domain.model import (
     BandwidthWindow,
     GroupId,
+    KeptUpload,
     LeaseId,
     OpenUpload,
     Priority,
@@ -142,6 +143,10 @@ class Scheduler:
     def intent_noted(self, lease_id: LeaseId, key: str) -> None:
         """What the lease wants to create at the destination is durable."""
         self._executor.intent_noted(lease_id, key)
+
+    def upload_found(self, lease_id: LeaseId, key: str, kept: KeptUpload | None) -> None:
+        """What a lease asked for is known."""
+        self._executor.upload_found(lease_id, key, kept)
 
     def end_work(self, task_id: TaskId) -> None:
         """What is pending of a running task is dropped, what runs is cut; shards added from now on run."""

@@ -254,7 +254,9 @@ class Accounts:
         shard = hot.open_shards.pop(shard_id, None)
         if shard is not None and shard.report:
             self._recorder.give_up(hot, NOT_STORED, stage)
-        if shard is not None and shard.large_key and not shard.leads:
+        if shard is not None and shard.leads:
+            self._uploads.lead_done(hot, stage)
+        elif shard is not None and shard.large_key:
             self._uploads.helper_done(hot, shard.large_key, stage)
 
     def _released(self, lease_id: LeaseId, stage: Stage) -> None:

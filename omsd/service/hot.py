@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from omsd.domain.errors import Failure
 from omsd.domain.group import GroupNumber, MemberTally, TaskGroup
@@ -66,6 +66,7 @@ class HotTask:
     active_from_s: monotonic time up to which active_ms is counted.
     keys: while it works, and once more when it stops. uploads, intents: recorded as open; parts: sizes by number of those uploads that
     are gone on with. All three known while the task works.
+    held: shards that are leased no sooner than fewer large objects are open.
     list_parts: what is spooled and committed, by list and number. lists_pending: something is spooled, or will be with the coming
     commit. reporting: the shard that uploads the lists is out in this stretch. doom: why the task fails once its lists are up.
     """
@@ -80,6 +81,7 @@ class HotTask:
     uploads: set[OpenUpload] = field(default_factory=set)
     intents: set[str] = field(default_factory=set)
     parts: dict[OpenUpload, dict[int, int]] = field(default_factory=dict)
+    held: set[ShardId] = field(default_factory=set)
     list_parts: dict[tuple[OutcomeKind, int], ListPart] = field(default_factory=dict)
     lists_pending: bool = False
     reporting: bool = False
@@ -88,6 +90,10 @@ class HotTask:
     def work_left(self) -> bool:
         """Is any shard open that moves objects?"""
         return any(not shard.report for shard in self.open_shards.values())
+
+    def large_num(self) -> int:
+        """Large objects that have shards of their own."""
+        return sum(shard.leads for shard in self.open_shards.values())
 
     def unlisted_num(self) -> int:
         """Open shards whose objects are not yet all in the listed counters."""
@@ -98,6 +104,9 @@ class HotTask:
         self.uploads = set(found.uploads)
         self.intents = {intent.key for intent in found.intents}
         self.parts = {upload: dict(sizes) for upload, sizes in found.parts.items()}
+        # Parts are stored without the task's row, so that one says how many there were when it was written last.
+        stored_bytes = sum(sum(sizes.values()) for sizes in self.parts.values())
+        self.task = replace(self.task, parts_size_bytes=stored_bytes)
 
     def may_run(self, shard_id: ShardId) -> bool:
         """Lists go up when nothing more is added to them; a doomed task begins nothing else."""
@@ -171,6 +180,7 @@ class HotState:
 class Stage:
     """What one transaction will hold, and what is done once it is committed, in this order: `after`, then the answers.
 
+    touched: tasks whose row is written; shown: tasks that changed for those who look, but for nothing that their row must tell.
     outcomes: what goes into the object lists, spooled before the commit. stored_lists: spool files that are no longer needed;
     discards: tasks whose spool is dropped; both after the commit. groups: those whose rows are written. look_at: those that may have
     to be looked at then, moved_groups: those of which a task has moved.
@@ -178,6 +188,7 @@ class Stage:
 
     changes: list[Change] = field(default_factory=list)
     touched: dict[TaskId, HotTask] = field(default_factory=dict)
+    shown: dict[TaskId, HotTask] = field(default_factory=dict)
     after: list[Callable[[], None]] = field(default_factory=list)
     answers: list[tuple[Call, Made]] = field(default_factory=list)
     outcomes: list[tuple[HotTask, Sequence[Outcome]]] = field(default_factory=list)
@@ -190,6 +201,10 @@ class Stage:
     def touch(self, hot: HotTask) -> None:
         """The task's row is written with this transaction, once."""
         self.touched[hot.task.task_id] = hot
+
+    def show(self, hot: HotTask) -> None:
+        """Whoever looks at the task sees it as it is after this transaction; its row can wait."""
+        self.shown[hot.task.task_id] = hot
 
     def all_changes(self) -> list[Change]:
         return [

@@ -9,6 +9,7 @@ from functools import partial
 
 from omsd.domain import task_machine
 from omsd.domain.errors import Failure, OmsdError, Refusal, RequestError
+from omsd.domain.events import UploadSought
 from omsd.domain.group import TaskGroup
 from omsd.domain.manifest import ListsFound, plan_manifests
 from omsd.domain.model import Shard, ShardId, ShardKind, Task, TaskId, TaskState, TaskType
@@ -129,6 +130,10 @@ class Ledger:
                 await self._apply_urgent(event, stage)
                 await self._commit(stage)
                 stage = Stage()
+            elif isinstance(event, UploadSought):
+                await self._commit(stage)
+                stage = Stage()
+                await self._uploads.answer(event, self._store)
             else:
                 self._accounts.apply(event, stage)
         await self._commit(stage)
@@ -155,7 +160,7 @@ class Ledger:
         changes = stage.all_changes()
         if changes:
             await self._store.commit(changes)
-        for hot in stage.touched.values():
+        for hot in (stage.shown | stage.touched).values():
             self._board.publish(hot.task, active_from_s=hot.active_from_s, unlisted_num=hot.unlisted_num())
         for act in stage.after:
             act()
@@ -250,6 +255,7 @@ class Ledger:
     async def _begin(self, hot: HotTask, event: SlotGranted | Recovered, stage: Stage) -> None:
         task_id = hot.task.task_id
         found = await self._store.open_shards(task_id)
+        hot.held = set()
         hot.open_shards = {
             shard.shard_id: HotShard(
                 shard.already_listed,
@@ -288,7 +294,11 @@ class Ledger:
         self._accounts.finish_if_over(hot, stage)
 
     async def _lease(self, hot: HotTask, shard_ids: tuple[ShardId, ...], stage: Stage) -> None:
-        refused = tuple(shard_id for shard_id in shard_ids if not hot.may_run(shard_id))
+        refused = tuple(
+            shard_id
+            for shard_id in shard_ids
+            if not hot.may_run(shard_id) or self._uploads.must_hold(hot, shard_id)
+        )
         if refused:
             stage.after.append(partial(self._scheduler.refused, hot.task.task_id, refused))
         try:

@@ -35,6 +35,7 @@ from omsd.ports.taskstore import (
     DropCredentials,
     DropFailed,
     DropListParts,
+    DropPlans,
     DropShards,
     DropSweep,
     DueSweep,
@@ -95,6 +96,7 @@ class Mover:
             self._carry_out(hot, effect, stage, supplies or Supplies())
         if transition.state is None:
             stage.touched.pop(hot.task.task_id, None)
+            stage.shown.pop(hot.task.task_id, None)
         else:
             self._state.tasks[hot.task.task_id] = hot
             stage.touch(hot)
@@ -155,8 +157,8 @@ class Mover:
                 stage.changes.append(DropCredentials(task_id))
                 self._keep_for_sweep(hot, stage)
             case Act.NEW_RUN:
-                stage.changes += [DropShards(task_id), DropFailed(task_id)]
-                hot.open_shards, hot.tally, hot.parts = {}, {}, {}
+                stage.changes += [DropShards(task_id), DropFailed(task_id), DropPlans(task_id)]
+                hot.open_shards, hot.tally, hot.parts, hot.held = {}, {}, {}, set()
             case Act.NEW_LISTS:
                 stage.changes.append(DropListParts(task_id))
                 stage.discards.append(task_id)

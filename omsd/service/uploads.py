@@ -12,6 +12,7 @@ from omsd.domain.events import (
     UploadClosed,
     UploadIntended,
     UploadOpened,
+    UploadSought,
     UploadsSwept,
 )
 from omsd.domain.model import LargeObject, OpenUpload, Shard, ShardId, TaskId, TaskState
@@ -29,6 +30,10 @@ from omsd.ports.taskstore import (
 from omsd.scheduler.scheduler import Scheduler
 from omsd.service.hot import HotState, HotTask, Lease, Stage
 from omsd.service.moves import Mover
+
+# With so many large objects open, a task lists no further until there are fewer than half: however many its buckets have, their
+# shards take up little memory and time. Each lease of a range hands over some more before it ends.
+MOST_LARGE = 256
 
 UploadEvent = UploadIntended | UploadOpened | IntentSettled | PartsSent | UploadClosed
 
@@ -91,6 +96,22 @@ class UploadBook:
         if hot.task.state is TaskState.MIGRATING and hot.doom is None:
             stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, shard_ids))
 
+    def must_hold(self, hot: HotTask, shard_id: ShardId) -> bool:
+        """A shard that may hand over more objects is to be leased: are there enough already? Then lead_done() brings it back."""
+        shard = hot.open_shards[shard_id]
+        if shard.large_key or shard.report or hot.large_num() < MOST_LARGE:
+            return False
+        hot.held.add(shard_id)
+        return True
+
+    def lead_done(self, hot: HotTask, stage: Stage) -> None:
+        """A large object is accounted for: if few are left, listing goes on."""
+        if not hot.held or hot.large_num() >= MOST_LARGE // 2:
+            return
+        held, hot.held = sorted(hot.held), set()
+        if hot.task.state is TaskState.MIGRATING and hot.doom is None:
+            stage.after.append(partial(self._scheduler.add_shards, hot.task.task_id, held))
+
     def must_wait(self, hot: HotTask, shard_id: ShardId) -> bool:
         """A lease that leads has ended: does it go on when the others that send parts of its object are done? Then it waits."""
         shard = hot.open_shards[shard_id]
@@ -121,6 +142,15 @@ class UploadBook:
         target_key = map_key(hot.task.spec.save_prefix, large.key)
         return replace(shard, kept=await store.kept_upload(task_id, target_key))
 
+    async def answer(self, event: UploadSought, store: TaskStore) -> None:
+        """The worker hears what there is of the object, if the lease may still write it."""
+        lease = self._state.leases.get(event.lease_id)
+        hot = self._state.tasks.get(lease.task_id) if lease is not None and lease.current else None
+        kept = None
+        if hot is not None and hot.parts:
+            kept = await store.kept_upload(hot.task.task_id, event.key)
+        self._scheduler.upload_found(event.lease_id, event.key, kept)
+
     def _opened(self, event: UploadOpened, lease: Lease, hot: HotTask | None, stage: Stage) -> None:
         stage.changes.append(PutUpload(lease.task_id, lease.shard_id, event.upload, event.plan))
         if event.settled:
@@ -149,7 +179,7 @@ class UploadBook:
 
     def _count(self, hot: HotTask, size_bytes: int, stage: Stage) -> None:
         hot.task = replace(hot.task, parts_size_bytes=max(0, hot.task.parts_size_bytes + size_bytes))
-        stage.touch(hot)
+        stage.show(hot)
 
 
 def _has_helpers(hot: HotTask, large_key: str) -> bool:

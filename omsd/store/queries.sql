@@ -77,6 +77,9 @@ INSERT OR REPLACE INTO uploads VALUES (:task_id, :shard_id, :key, :upload_id, :p
 -- name: drop_upload
 DELETE FROM uploads WHERE task_id = :task_id AND key = :key AND upload_id = :upload_id;
 
+-- name: drop_plans
+UPDATE uploads SET plan = '' WHERE task_id = :task_id;
+
 -- name: put_part
 INSERT OR REPLACE INTO upload_parts
 VALUES (:task_id, :key, :upload_id, :part_number, :size_bytes, :etag, :crc64_xz, :crc64_nvme);
@@ -178,8 +181,8 @@ SELECT * FROM shards WHERE shard_id = :shard_id;
 
 -- name: stale_uploads
 SELECT key, upload_id FROM uploads
-WHERE task_id = :task_id AND (
-    (shard_id = :shard_id AND plan = '')
+WHERE task_id = :task_id AND plan = '' AND (
+    shard_id = :shard_id
     OR shard_id NOT IN (SELECT shard_id FROM shards WHERE task_id = :task_id AND done = 0)
 )
 ORDER BY rowid;

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import aiosqlite
@@ -46,11 +46,13 @@ from omsd.store.uploadrows import (
     part_from_row,
     plan_from_text,
 )
+from omsd.store.writer import Writer
 from omsd.store.writes import Write, plan_writes
 
 DATABASE_FILE = "omsd.db"
 # Another process may look into the file (a backup); nobody else writes.
 _BUSY_TIMEOUT_S = 10.0
+_PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
 
 
 class SqliteTaskStore:
@@ -61,7 +63,7 @@ class SqliteTaskStore:
         path: Path,
         lock: DirectoryLock,
         sealer: Sealer,
-        writer: aiosqlite.Connection,
+        writer: Writer,
         reader: aiosqlite.Connection,
     ) -> None:
         self._path = path
@@ -70,7 +72,6 @@ class SqliteTaskStore:
         self._writer = writer
         self._reader = reader
         self._queries = load_queries()
-        self._writing = asyncio.Lock()
         self._pages = PageCache()
 
     @property
@@ -90,11 +91,10 @@ class SqliteTaskStore:
             lock = _take_directory(state_dir)
             undo.callback(lock.release)
             sealer = Sealer(load_key(state_dir, credentials_directory))
-            writer = await _connect(path)
+            writer = await Writer.open(path, _connect_writer)
             try:
-                await _migrate(writer, path)
-                reader = await _connect(path)
-                await reader.execute("PRAGMA query_only = ON")
+                await writer.run(partial(_migrate, path))
+                reader = await _connect_reader(path)
             except BaseException:
                 await writer.close()
                 raise
@@ -107,24 +107,13 @@ class SqliteTaskStore:
 
     async def write(self, writes: Iterable[Write]) -> None:
         """All writes are durable, in this order, or none is; transactions of several callers take turns."""
-        async with self._writing:
+        statements = [(self._queries[name], rows) for name, rows in writes]
+        self._pages.forget()
+        try:
+            with _translated(self._path):
+                await self._writer.transaction(statements)
+        finally:
             self._pages.forget()
-            try:
-                await self._write(writes)
-            finally:
-                self._pages.forget()
-
-    async def _write(self, writes: Iterable[Write]) -> None:
-        with _translated(self._path):
-            await self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                for name, rows in writes:
-                    await self._writer.executemany(self._queries[name], rows)
-                await self._writer.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:
-                    await self._writer.execute("ROLLBACK")
-                raise
 
     async def get_task(self, task_id: TaskId) -> Task | None:
         rows = await self.read("get_task", {"task_id": task_id})
@@ -307,30 +296,40 @@ def _translated(path: Path) -> Iterator[None]:
         ) from error
 
 
-async def _connect(path: Path) -> aiosqlite.Connection:
-    """An open connection; transactions are begun and ended by name only."""
+def _connect_writer(path: Path) -> sqlite3.Connection:
+    """Transactions are begun and ended by name only."""
     # Created by us first: SQLite would make it readable for all.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+async def _connect_reader(path: Path) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(path, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
     try:
         connection.row_factory = sqlite3.Row
-        await connection.execute("PRAGMA journal_mode = WAL")
-        await connection.execute("PRAGMA synchronous = FULL")
-        await connection.execute("PRAGMA foreign_keys = ON")
+        for pragma in (*_PRAGMAS, "PRAGMA query_only = ON"):
+            await connection.execute(pragma)
     except BaseException:
         await connection.close()
         raise
     return connection
 
 
-async def _migrate(writer: aiosqlite.Connection, path: Path) -> None:
+def _migrate(path: Path, writer: sqlite3.Connection) -> None:
     """The schema is the newest this program knows; each step is a transaction of its own."""
     migrations = load_migrations()
-    (version,) = next(iter(await writer.execute_fetchall("PRAGMA user_version")))
+    (version,) = writer.execute("PRAGMA user_version").fetchone()
     if version > len(migrations):
         raise TaskStoreError(
             f"{path} has schema {version}, this omsd knows {len(migrations)}; "
             "run the newer omsd, or restore the backup made before the upgrade"
         )
     for number, script in enumerate(migrations[version:], start=version + 1):
-        await writer.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+        writer.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -18,6 +18,7 @@ from omsd.domain.model import (
 )
 from omsd.ports.taskstore import (
     DropIntent,
+    DropPlans,
     DropSweep,
     DropUpload,
     DueSweep,
@@ -31,7 +32,7 @@ from omsd.ports.taskstore import (
 from omsd.store.rows import Row
 from omsd.store.seal import Sealer
 
-UploadChange = PutUpload | DropUpload | PutParts | PutIntent | DropIntent
+UploadChange = PutUpload | DropUpload | DropPlans | PutParts | PutIntent | DropIntent
 SweepChange = PutSweep | RekeySweep | DueSweep | DropSweep | EndSweep
 Writes = tuple[tuple[str, tuple[Row, ...]], ...]
 
@@ -48,6 +49,9 @@ def upload_writes(change: UploadChange) -> Writes:
         case DropUpload():
             row = _upload_row(change.task_id, change.upload)
             return (("drop_upload", (row,)), ("drop_parts", (row,)))
+        case DropPlans():
+            task: Row = {"task_id": change.task_id}
+            return (("drop_plans", (task,)), ("drop_task_parts", (task,)))
         case PutParts():
             row = _upload_row(change.task_id, change.upload)
             return (("put_part", tuple({**row, **_part_row(part)} for part in change.parts)),)

@@ -23,6 +23,7 @@ from omsd.ports.taskstore import (
     DropIntent,
     DropListPart,
     DropListParts,
+    DropPlans,
     DropShards,
     DropSweep,
     DropUpload,
@@ -81,7 +82,7 @@ def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[R
             return (("drop_credentials", ({"task_id": change.task_id},)),)
         case AddFailed() | DropFailed() | TallyFailures():
             return _failure_writes(change)
-        case PutUpload() | DropUpload() | PutParts() | PutIntent() | DropIntent():
+        case PutUpload() | DropUpload() | DropPlans() | PutParts() | PutIntent() | DropIntent():
             return upload_writes(change)
         case PutSweep() | RekeySweep() | DueSweep() | DropSweep() | EndSweep():
             return sweep_writes(change, sealer)

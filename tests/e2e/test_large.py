@@ -1,4 +1,5 @@
-"""One huge object over all workers: killed, paused, changed, deleted in its middle; few parts are sent again, none is left."""
+"""One huge object over all workers, and several that are not: killed, paused, changed, deleted in the middle; few parts are sent again,
+none is left."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from omsd.cli.client import CallError
+from omsd.executors.uploadlog import MOST_UNTOLD
 from tests.e2e.harness import (
     MIGRATING,
     PAUSED,
@@ -62,9 +64,8 @@ def parts_sent(proxy: FaultProxy) -> Counter[str]:
     """How often each part was sent, by upload and number."""
     sent: Counter[str] = Counter()
     for seen in list(proxy.seen):
-        if seen.method == "PUT" and (
-            found := re.search(r"/huge\?partNumber=(\d+)&uploadId=(\w+)", seen.target)
-        ):
+        found = re.search(r"/(?:huge|medium-\d)\?partNumber=(\d+)&uploadId=(\w+)", seen.target)
+        if seen.method == "PUT" and found is not None:
             sent[f"{found[2]} {found[1]}"] += 1
     return sent
 
@@ -138,8 +139,45 @@ async def test_kill_9_of_worker_and_daemon_costs_the_parts_in_flight(
     print(sum(sent.values()), "parts sent of", MANY_PARTS)
     assert len({entry.split()[0] for entry in sent}) == 1  # one upload to the end
     assert len(sent) == MANY_PARTS
-    # Each death costs what that lease had in flight: two leases of a killed worker at most, four of a killed daemon.
-    assert sum(sent.values()) - MANY_PARTS <= (leases - 1) * IN_FLIGHT
+    # Each death costs what that lease had in flight or had not told: two leases of a killed worker at most, four of a killed daemon.
+    assert sum(sent.values()) - MANY_PARTS <= (leases - 1) * (IN_FLIGHT + MOST_UNTOLD - 1)
+    assert not await seaweed.open_uploads(destination)
+
+
+@pytest.mark.timeout(240)
+async def test_kill_9_in_the_middle_of_several_objects_costs_the_parts_in_flight(
+    daemon: Daemon, seaweed: S3Server
+) -> None:
+    """They are too small for shards of their own: one lease of a range has them all, as it would have thousands."""
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    parts = 16
+    objects = {f"medium-{n}": random.Random(n).randbytes(parts * PART - n) for n in range(3)}
+    for key, body in objects.items():
+        await seaweed.put(source, key, body)
+    total = sum(map(len, objects.values()))
+    sizes = SIZES | {"OMSD_LIMITS__LARGE_OBJECT_MIB": "256"}
+    await daemon.start(sizes)
+    with FaultProxy(seaweed.url) as proxy:
+        async with daemon.client() as client:
+            created = await client.create(
+                slow_request(seaweed, source, destination, proxy.url, 20 * MIB)  # type: ignore[arg-type]
+            )
+            await wait_for(client, created.id, lambda task: task.complete_size > 0.4 * total)
+            daemon.kill()
+            await daemon.start(sizes)
+            await wait_for(client, created.id, lambda task: task.complete_size > 0.65 * total)
+            for pid in daemon.worker_pids():
+                os.kill(pid, signal.SIGKILL)
+            await client.limit(created.id, [])
+            task = await ended(client, created.id)
+    assert (task.status, task.successful_num, task.total_size) == (SUCCEEDED, 3, total), task
+    assert await migrated(seaweed, destination) == objects
+    sent = parts_sent(proxy)
+    print(sum(sent.values()), "parts sent of", len(objects) * parts)
+    assert len({entry.split()[0] for entry in sent}) == len(objects)  # one upload of each to the end
+    assert len(sent) == len(objects) * parts
+    again = sum(sent.values()) - len(sent)
+    assert again <= 2 * (len(objects) * IN_FLIGHT + MOST_UNTOLD - 1)
     assert not await seaweed.open_uploads(destination)
 
 

@@ -15,11 +15,13 @@ from omsd.domain.events import (
     UploadClosed,
     UploadIntended,
     UploadOpened,
+    UploadSought,
 )
 from omsd.domain.model import (
     Checkpoint,
     CloudType,
     Counters,
+    KeptUpload,
     LargeObject,
     LeaseId,
     Location,
@@ -111,6 +113,7 @@ class Report:
     progress: list[ShardProgress] = field(default_factory=list)
     open_uploads: set[OpenUpload] = field(default_factory=set)
     opened_num: int = 0
+    sought: list[str] = field(default_factory=list)
     handed: list[LargeObject] = field(default_factory=list)
     intents: dict[str, UploadIntent] = field(default_factory=dict)
     plans: dict[OpenUpload, UploadPlan] = field(default_factory=dict)
@@ -160,6 +163,13 @@ class Report:
         self.plans.pop(upload, None)
         self.parts.pop(upload, None)
 
+    def kept(self, key: str) -> KeptUpload | None:
+        """What the ledger would find."""
+        for upload, plan in self.plans.items():
+            if upload.key == key:
+                return KeptUpload(upload, plan, tuple(self.parts.get(upload, {}).values()))
+        return None
+
     def kinds(self) -> dict[str, OutcomeKind]:
         return {outcome.key: outcome.kind for outcome in self.outcomes}
 
@@ -179,6 +189,7 @@ def make_run(
     stale_uploads: Sequence[OpenUpload] = (),
     server_copying: ServerCopying | None = None,
     throttle: Throttle | None = None,
+    most_untold: int = 1,
 ) -> ShardRun | PartsRun:
     """A run ready to go."""
     context = make_context(
@@ -190,6 +201,7 @@ def make_run(
         redo_since_s=redo_since_s,
         server_copying=server_copying,
         throttle=throttle,
+        most_untold=most_untold,
         restore_since_s=shard.restore_since_s if shard is not None else 0.0,
     )
     shard = shard or range_shard()
@@ -208,6 +220,7 @@ def make_context(
     server_copying: ServerCopying | None = None,
     throttle: Throttle | None = None,
     restore_since_s: float = 0.0,
+    most_untold: int = 1,
 ) -> ShardContext:
     """What a run of a shard is given; nothing waits between attempts."""
 
@@ -215,8 +228,11 @@ def make_context(
         await report.take(event)
         if isinstance(event, UploadIntended):
             asyncio.get_running_loop().call_soon(uploads.noted, event.intent.key)
+        elif isinstance(event, UploadSought):
+            report.sought.append(event.key)
+            asyncio.get_running_loop().call_soon(uploads.found, event.key, report.kept(event.key))
 
-    uploads = LeaseUploads(LEASE, emit)
+    uploads = LeaseUploads(LEASE, emit, most_untold=most_untold)
     return ShardContext(
         source=source,
         destination=destination,

@@ -78,6 +78,7 @@ class Crew:
     helpers: list[bool] = field(default_factory=list)
     helping: int = 0
     server_copying: ServerCopying | None = None
+    most_untold: int = 1
 
     def __post_init__(self) -> None:
         self.lead = lead_shard(self.body)
@@ -92,6 +93,7 @@ class Crew:
             task=FULL,
             settings=self.settings,
             server_copying=self.server_copying,
+            most_untold=self.most_untold,
         )
         assert isinstance(run, PartsRun)
         return run
@@ -160,9 +162,35 @@ async def test_a_range_hands_large_objects_over_and_copies_the_rest() -> None:
     assert not report.progress[-1].progress.counters.listed_num
 
 
-async def test_a_large_object_is_copied_verified_and_recorded_part_by_part() -> None:
+async def test_a_lease_hands_over_so_many_objects_and_ends() -> None:
+    """What finds thousands of large objects does not pile up shards for them: it comes back when it is asked to."""
+    source, destination = memory_store(), memory_store()
+    large = {f"k{n:02}": bytes(33 * KIB) for n in range(40)}
+    await fill(source, large | {"k05a": b"small", "z": b"small"})
+    report, settings = Report(), replace(LARGE_SETTINGS, most_handed=12, copiers=2)
+    leases = 0
+    while not await make_run(
+        source,
+        destination,
+        report,
+        shard=range_shard(checkpoint=report.checkpoint),
+        settings=settings,
+    ).run():
+        leases += 1
+        assert 12 * leases <= len(report.handed) <= (12 + settings.copiers) * leases
+    assert leases == 3
+    assert [handed.key for handed in report.handed] == sorted(large)
+    assert sorted(report.kinds()) == ["k05a", "z"]
+    assert report.counters.listed_num == 42
+
+
+@pytest.mark.parametrize("most_untold", [1, 1000])
+async def test_a_large_object_is_copied_verified_and_recorded_before_it_is_completed(
+    most_untold: int,
+) -> None:
     body = data()
     crew = alone(await crew_of(body))
+    crew.most_untold = most_untold
     recorded = 0
 
     async def note(name: str, nth: int) -> None:

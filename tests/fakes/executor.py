@@ -20,6 +20,7 @@ from omsd.domain.events import (
     UploadClosed,
     UploadIntended,
     UploadOpened,
+    UploadSought,
     WorkerLost,
 )
 from omsd.domain.group_plan import Lists, ListsWanted, Stretch, StretchWanted
@@ -27,6 +28,7 @@ from omsd.domain.manifest import Line, LineCutter, ListsFound, key_of
 from omsd.domain.model import (
     Checkpoint,
     Counters,
+    KeptUpload,
     LargeObject,
     LeaseId,
     ListFile,
@@ -93,6 +95,7 @@ class FakeExecutor:
         self.probe_answers: list[ProbeResult | Exception] = []
         self.probe_answer = ProbeResult()
         self.noted: list[tuple[LeaseId, str]] = []
+        self.found: list[tuple[LeaseId, str, KeptUpload | None]] = []
         self.sweeps: list[Sweep] = []
         self.sweep_failures: list[str] = []
         self.last_batch: ShardBatch | None = None
@@ -295,6 +298,12 @@ class FakeExecutor:
 
     def intent_noted(self, lease_id: LeaseId, key: str) -> None:
         self.noted.append((lease_id, key))
+
+    def upload_found(self, lease_id: LeaseId, key: str, kept: KeptUpload | None) -> None:
+        self.found.append((lease_id, key, kept))
+
+    async def seek(self, lease_id: LeaseId, key: str) -> None:
+        await self.sink.emit(UploadSought(lease_id, key))
 
     async def sweep(self, sweep: Sweep, *, deadline_s: float) -> SweepResult:
         self.sweeps.append(sweep)

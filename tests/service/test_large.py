@@ -9,14 +9,17 @@ import pytest
 from omsd.domain.errors import Failure
 from omsd.domain.events import ShardSplit
 from omsd.domain.model import (
+    KeptUpload,
     LeaseId,
     OpenUpload,
+    SentPart,
     Shard,
     ShardKind,
     TaskState,
     UploadIntent,
     UploadPlan,
 )
+from omsd.service.uploads import MOST_LARGE
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
 from tests.service.harness import PROJECT, Control, control_process, create_request, start_request
@@ -147,6 +150,119 @@ async def test_who_leads_waits_for_the_others_and_has_all_parts_afterwards(tmp_p
         await control.executor.finish_large(lead, UPLOAD)
         view = await control.reach(task_id, TaskState.SUCCEEDED)
         assert (view.counters.listed_num, view.counters.successful_num) == (3, 3)
+
+
+async def test_parts_that_are_sent_count_after_a_crash(tmp_path: Path) -> None:
+    here = world()
+    async with control_process(tmp_path, here) as control:
+        task_id, _, lead = await handed_over(control)
+        await control.executor.open_upload(lead, UPLOAD, PLAN)
+        await control.executor.send_parts(lead, UPLOAD, 1, 2, 3, size=100)
+        await control.settle()
+    async with control_process(tmp_path, here) as control:
+        assert (await control.service.get(PROJECT, task_id)).complete_size_bytes == 310
+        await control.lease(task_id, 2)
+        await control.executor.close_upload(lease_of(control), UPLOAD)
+        await control.settle()
+        assert (await control.service.get(PROJECT, task_id)).complete_size_bytes == 10
+
+
+async def test_a_lease_that_asks_is_told_of_the_upload_before_it_and_one_that_is_void_of_none(
+    tmp_path: Path,
+) -> None:
+    here = World({"a": 10, "c": 800})
+    c_upload, parts = OpenUpload("c", "u2"), tuple(SentPart(n, 100, f"e{n}", 2**64 - n) for n in (1, 2))
+    async with control_process(tmp_path, here) as control:
+        task_id = (await control.service.create(PROJECT, create_request())).task_id
+        listing = await control.lease(task_id)
+        await control.executor.seek(listing, "c")
+        await control.executor.open_upload(listing, c_upload, PLAN)
+        await control.executor.send_parts(listing, c_upload, 1, 2, size=100)
+        await control.executor.seek(listing, "c")
+        await control.executor.seek(listing, "a")
+        await control.until(lambda: len(control.executor.found) == 3)
+        kept = KeptUpload(c_upload, PLAN, parts)
+        assert control.executor.found == [(listing, "c", None), (listing, "c", kept), (listing, "a", None)]
+    async with control_process(tmp_path, here) as control:
+        listing = await control.lease(task_id)
+        # It is no leftover of the lease before: that is what this one goes on with.
+        assert control.executor.stale_log == [()]
+        await control.executor.seek(listing, "c")
+        await control.until(lambda: control.executor.found)
+        assert control.executor.found == [(listing, "c", kept)]
+        await control.executor.give_away(listing, "a")
+        await control.executor.finish(listing)
+        # The key is another shard's now, and the one that opened the upload is done.
+        behind = await control.lease(task_id)
+        assert control.executor.stale_log[-1] == ()
+        await control.executor.seek(behind, "c")
+        await control.executor.seek(LeaseId(99), "c")
+        await control.until(lambda: len(control.executor.found) == 3)
+        assert control.executor.found[1:] == [(behind, "c", kept), (LeaseId(99), "c", None)]
+        await control.executor.close_upload(behind, c_upload)
+        await control.executor.finish(behind)
+        await control.reach(task_id, TaskState.SUCCEEDED)
+        assert not control.executor.sweeps
+
+
+async def test_a_new_run_goes_on_with_no_upload_of_the_one_before(tmp_path: Path) -> None:
+    here = World({"a": 10, "c": 800})
+    c_upload = OpenUpload("c", "u2")
+    async with control_process(tmp_path, here) as control:
+        control.executor.sweep_failures = ["503"] * 100
+        task_id = (await control.service.create(PROJECT, create_request())).task_id
+        listing = await control.lease(task_id)
+        await control.executor.open_upload(listing, c_upload, PLAN)
+        await control.executor.send_parts(listing, c_upload, 1, 2, size=100)
+        await control.executor.fail(listing, Failure("TRF.0058", "gone"), decisive=True)
+        await control.reach(task_id, TaskState.FAILED)
+        await control.service.start(PROJECT, task_id, start_request())
+        listing = await control.lease(task_id)
+        assert control.executor.stale_log[-1] == (c_upload,)
+        await control.executor.seek(listing, "c")
+        await control.until(lambda: control.executor.found)
+        assert control.executor.found == [(listing, "c", None)]
+        assert (await control.service.get(PROJECT, task_id)).complete_size_bytes == 0
+
+
+async def test_a_task_with_many_large_objects_lists_no_further_until_there_are_few(tmp_path: Path) -> None:
+    """A bucket of a million of them is never in memory, nor in the scheduler."""
+    here = World({f"big-{n:03}": 800 for n in range(MOST_LARGE + 2)} | {"c": 20})
+    async with control_process(tmp_path, here, slots=1) as control:
+        task_id = (await control.service.create(PROJECT, create_request())).task_id
+        listing = await control.lease(task_id)
+        for key in sorted(here.sizes)[: MOST_LARGE + 1]:
+            await control.executor.hand_over(listing, key)
+        await control.executor.release(listing)
+        await finish_leads(control, task_id, 1)
+        await control.settle()
+    async with control_process(tmp_path, here, slots=1) as control:
+        # The same after a restart, which knows nothing of what was held back.
+        await finish_leads(control, task_id, MOST_LARGE // 2)
+        assert {shard.kind for _, shard in control.executor.run_log} == {ShardKind.PARTS}
+        # One more, or two: the next lease may be asked for before the ledger has heard of an end.
+        listing = await control.lease(task_id)
+        while shard_of(control, listing).leads:
+            await control.executor.finish_large(listing)
+            listing = await control.lease(task_id)
+        assert len(control.executor.run_log) <= MOST_LARGE // 2 + 3
+        assert shard_of(control, listing).checkpoint.after == f"big-{MOST_LARGE:03}"
+        await control.executor.hand_over(listing, f"big-{MOST_LARGE + 1:03}")
+        await control.executor.finish(listing)
+        while (await control.task(task_id)).state is TaskState.MIGRATING:
+            for lease in control.executor.leases_of(task_id):
+                await control.executor.finish_large(lease)
+            await control.settle()
+        view = await control.reach(task_id, TaskState.SUCCEEDED)
+        assert view.counters.listed_num == view.counters.successful_num == MOST_LARGE + 3
+
+
+async def finish_leads(control: Control, task_id: int, number: int) -> None:
+    """So many objects are there; what runs meanwhile is nothing but their shards."""
+    for _ in range(number):
+        lease = await control.lease(task_id)
+        assert shard_of(control, lease).leads
+        await control.executor.finish_large(lease)
 
 
 async def test_after_a_restart_both_halves_of_an_object_go_on(tmp_path: Path) -> None:

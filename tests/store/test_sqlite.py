@@ -49,6 +49,7 @@ from omsd.ports.taskstore import (
     DropCredentials,
     DropFailed,
     DropIntent,
+    DropPlans,
     DropShards,
     DropSweep,
     DropUpload,
@@ -303,6 +304,11 @@ async def test_an_upload_that_is_gone_on_with_comes_back_with_its_parts(store: S
     found = await store.open_shards(TaskId(1))
     assert [(shard.large_key, shard.leads) for shard in found] == [("k", True), ("k", False)]
     await store.commit([FinishShard(ShardId(1))])
+    # Its key may be another shard's by now.
+    assert await store.stale_uploads(TaskId(1), ShardId(2)) == ()
+    await store.commit([DropPlans(TaskId(1))])
+    assert await store.kept_upload(TaskId(1), "k") is None
+    assert (await store.open_uploads(TaskId(1))).parts == {}
     assert await store.stale_uploads(TaskId(1), ShardId(2)) == (upload,)
     await store.commit([DropUpload(TaskId(1), upload), PutUpload(TaskId(1), ShardId(1), upload, plan)])
     assert await store.kept_upload(TaskId(1), "k") == KeptUpload(upload, plan, ())
@@ -479,11 +485,11 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 async def test_a_full_disk_is_an_error_that_changes_nothing(store: SqliteTaskStore) -> None:
     await store.commit([InsertTask(new_task(1))])
-    await store._writer.execute("PRAGMA max_page_count = 1")
+    await store._writer.run(lambda to: to.execute("PRAGMA max_page_count = 1"))
     big = tuple(FailedObject("k" * 1000, 1, "c", "m") for _ in range(1000))
     with pytest.raises(TaskStoreError, match="full"):
         await store.commit([UpdateTask(new_task(1, state=TaskState.FAILED)), AddFailed(TaskId(1), 1, big)])
-    await store._writer.execute("PRAGMA max_page_count = 1000000")
+    await store._writer.run(lambda to: to.execute("PRAGMA max_page_count = 1000000"))
     task = await store.get_task(TaskId(1))
     assert task is not None
     assert task.state is TaskState.WAITING

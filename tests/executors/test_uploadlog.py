@@ -1,0 +1,98 @@
+"""What a worker tells of multipart uploads: few messages, nothing that waits for long, and each thing behind what it follows from."""
+
+from __future__ import annotations
+
+import asyncio
+
+from omsd.domain.events import (
+    PartsSent,
+    ShardDone,
+    ShardEvent,
+    ShardProgress,
+    UploadClosed,
+    UploadOpened,
+    UploadSought,
+)
+from omsd.domain.model import KeptUpload, LeaseId, LiveProgress, OpenUpload, SentPart, UploadPlan
+from omsd.executors.uploadlog import MOST_UNTOLD, LeaseUploads
+
+LEASE = LeaseId(7)
+ONE, TWO = OpenUpload("one", "u1"), OpenUpload("two", "u2")
+PLAN = UploadPlan("etag", 100, 10)
+
+
+def part(number: int) -> SentPart:
+    return SentPart(number, 10, f"e{number}")
+
+
+class Told:
+    """A lease's log, and what came of it."""
+
+    def __init__(self) -> None:
+        self.events: list[ShardEvent] = []
+        self.log = LeaseUploads(LEASE, self._take)
+
+    async def _take(self, event: ShardEvent) -> None:
+        self.events.append(event)
+
+    async def send(self, upload: OpenUpload, *numbers: int) -> None:
+        for number in numbers:
+            await self.log.sent(upload, (part(number),))
+
+
+async def test_parts_are_told_when_enough_have_gathered() -> None:
+    told = Told()
+    await told.send(ONE, *range(1, MOST_UNTOLD - 1))
+    await told.send(TWO, 9)
+    assert told.events == []
+    await told.send(ONE, 5)
+    ones = (*map(part, range(1, MOST_UNTOLD - 1)), part(5))
+    assert told.events == [PartsSent(LEASE, ONE, ones), PartsSent(LEASE, TWO, (part(9),))]
+    await told.send(ONE, *range(6, 6 + MOST_UNTOLD - 1))
+    assert len(told.events) == 2
+
+
+async def test_whatever_else_is_told_takes_along_what_has_gathered_before_it() -> None:
+    told = Told()
+    events: list[ShardEvent] = [ShardProgress(LEASE, LiveProgress()), ShardDone(LEASE)]
+    for event in events:
+        await told.send(ONE, 1)
+        await told.log.emit(event)
+        assert told.events == [PartsSent(LEASE, ONE, (part(1),)), event]
+        told.events.clear()
+    await told.send(ONE, 1)
+    await told.log.opened(TWO, PLAN, settled=True)
+    assert told.events == [PartsSent(LEASE, ONE, (part(1),)), UploadOpened(LEASE, TWO, PLAN, True)]
+
+
+async def test_the_end_of_an_upload_comes_with_what_is_next_and_without_its_last_parts() -> None:
+    told = Told()
+    await told.send(ONE, 1)
+    await told.send(TWO, 1)
+    await told.log.closed(ONE)
+    assert told.events == []
+    await told.log.tell()
+    assert told.events == [PartsSent(LEASE, TWO, (part(1),)), UploadClosed(LEASE, ONE)]
+    await told.log.tell()
+    assert len(told.events) == 2
+
+
+async def test_many_ends_are_told_without_waiting_for_anything() -> None:
+    told = Told()
+    for number in range(MOST_UNTOLD):
+        await told.log.closed(OpenUpload("k", str(number)))
+    assert len(told.events) == MOST_UNTOLD
+
+
+async def test_a_question_waits_for_its_own_answer() -> None:
+    told = Told()
+    kept = KeptUpload(ONE, PLAN, (part(1),))
+    await told.send(TWO, 1)
+    async with asyncio.TaskGroup() as group:
+        one, two = (group.create_task(told.log.kept(key)) for key in ("one", "two"))
+        await asyncio.sleep(0)
+        assert told.events[1:] == [UploadSought(LEASE, "one"), UploadSought(LEASE, "two")]
+        told.log.found("two", None)
+        told.log.found("one", kept)
+    assert (one.result(), two.result()) == (kept, None)
+    told.log.found("one", kept)  # nobody asked
