@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from omsd.domain.model import OpenUpload, StoragePolicy
 
@@ -74,9 +74,11 @@ class CopySource:
     etag: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedObject:
-    """One entry of a listing. etag without quotes. last_modified_s: Unix seconds."""
+class ListedObject(NamedTuple):
+    """One entry of a listing. etag without quotes. last_modified_s: Unix seconds.
+
+    A tuple: pages are made of columns, 0.1 us an entry; a frozen dataclass takes ten times that.
+    """
 
     key: str
     size_bytes: int
