@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from omsd.domain.caveats import Caveat
 from omsd.domain.errors import Failure
 from omsd.domain.model import CrcOrigin, Outcome, OutcomeKind, Verdict
@@ -68,7 +66,7 @@ def with_caveats(outcome: Outcome, caveats: tuple[Caveat, ...]) -> Outcome:
     """The record of a migrated object says what was not taken along; any other stays as it is."""
     if outcome.kind is not _SUCCEEDED:
         return outcome
-    return replace(outcome, caveats=tuple(sorted(set(caveats))))
+    return outcome._replace(caveats=tuple(sorted(set(caveats))))
 
 
 def failed_of(key: str, listed: ListedObject | None, failure: Failure) -> Outcome:
