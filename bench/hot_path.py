@@ -49,6 +49,7 @@ from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
 from omsd.engine.throttle import Throttle
+from omsd.workerd import settle_collector
 
 _BODY = bytes(range(256)) * 64
 _CRC64 = base64.b64encode(crc64nvme(_BODY).to_bytes(8, "big"))
@@ -233,6 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--daemon", action="store_true", help="measure a whole daemon, too")
     parser.add_argument("--profile", action="store_true", help="count the calls instead")
     options = parser.parse_args(arguments)
+    settle_collector()
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     server = spawn.Process(target=_serve, args=(theirs, options.objects), daemon=True)

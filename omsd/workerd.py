@@ -89,14 +89,18 @@ def _abandon() -> None:
     os._exit(0)
 
 
+def settle_collector() -> None:
+    """What was imported stays for ever, and an object moved leaves no cycles: looking through everything after each 700 is in vain."""
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+
+
 def main() -> None:
     """`python -m omsd.workerd <socket>`."""
     # Whoever stops the daemon stops the control process, which drains the workers first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # What was imported stays for ever, and an object moved leaves no cycles: looking through everything after each 700 of them is in vain.
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    settle_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(int(sys.argv[1])))
 
