@@ -84,22 +84,25 @@ def lines_of(outcomes: Sequence[Outcome], method: ConsistencyCheck) -> str:
     # Most keys need no encoding; all at once that is found out in a fifth of the time, and quote() takes ten times as long.
     if not _PLAIN("".join(keys)):
         keys = [key if _PLAIN(key) else quote(key) for key in keys]
-    return "".join([_line(key, outcome, name) for key, outcome in zip(keys, outcomes, strict=True)])
+    lines: list[str] = []
+    modified_s, modified = 0, ""
+    for key, outcome in zip(keys, outcomes, strict=True):
+        _, size_bytes, _, time_s, check, xz, nvme, code, reason, xz_from, nvme_from, _ = outcome
+        sums = "\t\t\t" if xz < 0 and nvme < 0 else _sums(xz, xz_from, nvme, nvme_from)
+        if int(time_s) != modified_s:
+            modified_s = int(time_s)
+            modified = _time_text(modified_s) if modified_s else ""
+        if reason and not reason.isprintable():
+            reason = reason.translate(_BREAKS)
+        # Joined, not formatted: the members of an Enum are strings, but to format one is a call into Python.
+        lines.append("\t".join((key, str(size_bytes), modified, name, check, sums, code, reason + "\n")))
+    return "".join(lines)
 
 
-def _line(key: str, outcome: Outcome, method: str) -> str:
-    _, size_bytes, _, time_s, check, xz, nvme, code, reason, xz_from, nvme_from, _ = outcome
-    if xz >= 0 or nvme >= 0:
-        xz_text = f"{xz:016x}" if xz >= 0 else ""
-        nvme_text = f"{nvme:016x}" if nvme >= 0 else ""
-        sums = f"{xz_text}\t{_ORIGINS[xz_from]}\t{nvme_text}\t{_ORIGINS[nvme_from]}"
-    else:
-        sums = "\t\t\t"
-    modified = _time_text(int(time_s)) if time_s else ""
-    if reason and not reason.isprintable():
-        reason = reason.translate(_BREAKS)
-    # Joined, not formatted: the members of an Enum are strings, but to format one is a call into Python.
-    return "\t".join((key, str(size_bytes), modified, method, check, sums, code, reason + "\n"))
+def _sums(xz: int, xz_from: int, nvme: int, nvme_from: int) -> str:
+    xz_text = f"{xz:016x}" if xz >= 0 else ""
+    nvme_text = f"{nvme:016x}" if nvme >= 0 else ""
+    return f"{xz_text}\t{_ORIGINS[xz_from]}\t{nvme_text}\t{_ORIGINS[nvme_from]}"
 
 
 @lru_cache(maxsize=4096)

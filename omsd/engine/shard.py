@@ -15,7 +15,6 @@ from omsd.domain.model import (
     LeaseId,
     OpenUpload,
     Outcome,
-    OutcomeKind,
     OverwriteMode,
     Shard,
     ShardKind,
@@ -27,7 +26,7 @@ from omsd.engine.copy import Candidate, ObjectCopier
 from omsd.engine.halver import Halver
 from omsd.engine.lister import PAGES_AHEAD, Pages, TargetCursor, list_into
 from omsd.engine.manifest import SpanAccount, SpanFeed
-from omsd.engine.records import record_of
+from omsd.engine.records import record_of, skipped_of
 from omsd.engine.report import ShardAccount
 from omsd.engine.restore import next_rest_s
 from omsd.engine.stale import clear_stale
@@ -35,7 +34,6 @@ from omsd.engine.stretch import Stretch
 from omsd.ports.objectstore import ListedObject
 
 _COPY, _SKIP, _NEED_CRC64 = Action.COPY, Action.SKIP, Action.NEED_CRC64
-_SKIPPED = OutcomeKind.SKIPPED
 
 Emit = Callable[[ShardEvent], Awaitable[None]]
 
@@ -290,9 +288,7 @@ class ShardRun:
             if decision.action is not _SKIP:
                 break
             cursor.skip()
-            skipped.append(
-                Outcome(key, listed.size_bytes, _SKIPPED, listed.last_modified_s, reason=decision.reason)
-            )
+            skipped.append(skipped_of(listed, decision.reason))
         if skipped:
             stretch.take(skipped[-1].key, len(skipped))
             self._account.pass_over(skipped)

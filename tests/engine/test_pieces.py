@@ -14,9 +14,11 @@ from omsd.domain.model import Checkpoint, Counters, LargeObject, Outcome, Outcom
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.digest import Digest, combine
 from omsd.engine.pacer import Pacer, PacerPair
+from omsd.engine.records import skipped_of
 from omsd.engine.report import ShardAccount
 from omsd.engine.settings import EngineSettings
 from omsd.engine.stream import Meter
+from omsd.ports.objectstore import ListedObject
 
 
 class HandClock:
@@ -188,6 +190,12 @@ def test_batches_are_in_order_without_gaps_whatever_the_order_of_settling(
     assert taken == [f"{position:03}" for position in range(number)]
     assert account.all_final
     assert account.live().counters.listed_size_bytes == 0
+
+
+def test_a_skipped_object_has_the_record_that_its_names_would_give() -> None:
+    record = skipped_of(ListedObject("k", 7, 3.5, "e", "STANDARD"), "why")
+    assert record == Outcome("k", 7, OutcomeKind.SKIPPED, last_modified_s=3.5, reason="why")
+    assert record._fields == Outcome._fields
 
 
 def test_objects_passed_over_in_a_run_count_like_those_settled_one_by_one() -> None:
