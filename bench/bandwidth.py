@@ -25,7 +25,7 @@ from bench.store_server import BINS_PER_S, WARM_BYTES
 from omsd.clock import SystemClock
 from omsd.daemon import SLOTS_PER_WORKER
 from omsd.domain.bandwidth import BandwidthLimits
-from omsd.domain.events import ShardEvent
+from omsd.domain.events import ShardBatch, ShardEvent, ShardFailed, UploadIntended
 from omsd.domain.model import (
     CloudType,
     Credentials,
@@ -99,9 +99,20 @@ CASES = (
 )
 
 
-class _Ignore:
+class _Sink:
+    """What becomes of the objects is not of interest; but nobody creates an upload before its intent is noted."""
+
+    def __init__(self, executor: LocalExecutor) -> None:
+        self._executor = executor
+
     async def emit(self, event: ShardEvent) -> None:
-        """What becomes of the objects is not of interest."""
+        match event:
+            case UploadIntended(lease_id, intent):
+                self._executor.intent_noted(lease_id, intent.key)
+            case ShardFailed(_, failure):
+                raise RuntimeError(f"a shard failed: {failure.message}")
+            case ShardBatch() if event.counters.failed_num:
+                raise RuntimeError(f"objects failed: {event.outcomes[0]}")
 
 
 @asynccontextmanager
@@ -190,7 +201,7 @@ async def _run(case: Case) -> tuple[str, ...]:
             slots_per_worker=SLOTS_PER_WORKER,
             clock=SystemClock(),
         )
-        group.create_task(executor.serve(_Ignore()), name="executor")
+        group.create_task(executor.serve(_Sink(executor)), name="executor")
         async with asyncio.timeout(30):
             await executor.wait_ready()
         executor.set_limits(BandwidthLimits(START_MB * MB))

@@ -1,6 +1,6 @@
 """CPU of one shard of small objects: engine, driver and wire against a canned S3 server in a process of its own.
 
-python -m bench.hot_path [--objects 4000] [--runs 5] [--daemon] [--profile]
+python -m bench.hot_path [--objects 4000] [--runs 5] [--unchanged] [--daemon] [--profile]
 """
 
 from __future__ import annotations
@@ -50,10 +50,12 @@ from omsd.engine.pacer import Pacer, PacerPair
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import ShardRun
 from omsd.engine.throttle import Throttle
+from omsd.workerd import settle_collector
 
 _BODY = bytes(range(256)) * 64
 _CRC64 = base64.b64encode(crc64nvme(_BODY).to_bytes(8, "big"))
 _PAGE = 1000
+_EMPTY, _SAME = "dst-bench", "same-bench"
 _SERVER_LIFE_S = 600
 _KEYS = Credentials("bench", "bench")
 # What SeaweedFS sends with every answer.
@@ -74,7 +76,7 @@ _PUT = (
 
 
 class _Server(asyncio.Protocol):
-    """Answers what a copy asks, as cheaply as Python can. A bucket named dst-* is empty."""
+    """Answers what a copy asks, as cheaply as Python can. A bucket named dst-* is empty, one named same-* has the same objects."""
 
     keys: Sequence[str] = ()
 
@@ -153,17 +155,19 @@ class _NoUploads:
         raise AssertionError(upload)
 
 
-async def _copy(url: str, objects: int) -> tuple[float, float]:
+async def _copy(url: str, target_bucket: str, objects: int) -> tuple[float, float]:
     """User, and user and system CPU seconds of one shard."""
     factory = StoreFactory()
-    source, target = (Location(CloudType.AWS, "us-east-1", name, url) for name in ("src-bench", "dst-bench"))
+    source, target = (
+        Location(CloudType.AWS, "us-east-1", name, url) for name in ("src-bench", target_bucket)
+    )
     spec = TaskSpec(source, target, TaskType.PREFIX, ("",))
     done = 0
 
     async def emit(event: ShardEvent) -> None:
         nonlocal done
         if isinstance(event, ShardBatch):
-            done += event.counters.successful_num
+            done += event.counters.successful_num + event.counters.skipped_num
 
     pacer = Pacer(64)
     context = ShardContext(
@@ -183,34 +187,45 @@ async def _copy(url: str, objects: int) -> tuple[float, float]:
     after = resource.getrusage(resource.RUSAGE_SELF)
     await factory.close()
     if not finished or done != objects:
-        raise RuntimeError(f"{done} of {objects} objects were copied")
+        raise RuntimeError(f"{done} of {objects} objects were seen to")
     user_s = after.ru_utime - before.ru_utime
     return user_s, user_s + after.ru_stime - before.ru_stime
 
 
-def _measure_shard(url: str, objects: int, runs: int) -> None:
-    samples = [uvloop.run(_copy(url, objects)) for _ in range(runs)]
+def _measure_shard(url: str, target: str, objects: int, runs: int) -> None:
+    samples = [uvloop.run(_copy(url, target, objects)) for _ in range(runs)]
     user_s, cpu_s = (min(column) for column in zip(*samples, strict=True))
     print(
-        f"shard: least of {runs} runs: {cpu_s / objects * 1e3:.3f} ms CPU/object, {user_s / objects * 1e3:.3f} of it user"
+        f"shard: least of {runs} runs: {cpu_s / objects * 1e3:.4f} ms CPU/object, {user_s / objects * 1e3:.4f} of it user"
     )
 
 
-async def _measure_daemon(url: str, objects: int, runs: int) -> None:
+async def _measure_daemon(url: str, target: str, objects: int, runs: int) -> None:
     access = S3Access(url, "bench", "bench", "us-east-1")
     with tempfile.TemporaryDirectory() as folder:
         samples = [
-            await run_omsd(access, "src-bench", "dst-bench", Path(folder) / str(n), objects)
+            await run_omsd(
+                access,
+                "src-bench",
+                target,
+                Path(folder) / str(n),
+                objects,
+                unchanged=target == _SAME,
+            )
             for n in range(runs)
         ]
     cpu_s, wall_s = min(sample.cpu_s for sample in samples), min(sample.wall_s for sample in samples)
-    print(f"daemon: least of {runs} runs: {cpu_s / objects * 1e3:.3f} ms CPU/object, wall {wall_s:.2f} s")
+    control_s = min(sample.cpu_s - sum(sample.workers_cpu_s) for sample in samples)
+    print(
+        f"daemon: least of {runs} runs: {cpu_s / objects * 1e3:.4f} ms CPU/object, {control_s / objects * 1e3:.4f} of it control,"
+        f" wall {wall_s:.2f} s"
+    )
 
 
-def _profile(url: str, objects: int) -> None:
+def _profile(url: str, target: str, objects: int) -> None:
     profile = cProfile.Profile()
     profile.enable()
-    uvloop.run(_copy(url, objects))
+    uvloop.run(_copy(url, target, objects))
     profile.disable()
     stats = pstats.Stats(profile)
     print(f"{stats.total_calls / objects:.0f} calls per object")  # type: ignore[attr-defined]
@@ -222,21 +237,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--objects", type=int, default=4000)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--unchanged", action="store_true", help="all objects are at the destination already")
     parser.add_argument("--daemon", action="store_true", help="measure a whole daemon, too")
     parser.add_argument("--profile", action="store_true", help="count the calls instead")
     options = parser.parse_args(arguments)
+    settle_collector()
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     server = spawn.Process(target=_serve, args=(theirs, options.objects), daemon=True)
     server.start()
     try:
         url = f"http://127.0.0.1:{ours.recv()}"
+        target = _SAME if options.unchanged else _EMPTY
         if options.profile:
-            _profile(url, options.objects)
+            _profile(url, target, options.objects)
         else:
-            _measure_shard(url, options.objects, options.runs)
+            _measure_shard(url, target, options.objects, options.runs)
         if options.daemon:
-            asyncio.run(_measure_daemon(url, options.objects, options.runs))
+            asyncio.run(_measure_daemon(url, target, options.objects, options.runs))
     finally:
         server.terminate()
         server.join()

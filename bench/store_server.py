@@ -20,6 +20,7 @@ BINS_PER_S = 10
 WARM_BYTES = 64 * 1024
 _BLOCK = bytes(256 * 1024)
 _EMPTY_LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+_NO_UPLOADS = b"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"
 _UPLOAD = b"<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"
 _DONE = b'<CompleteMultipartUploadResult><ETag>"e1"</ETag></CompleteMultipartUploadResult>'
 
@@ -102,7 +103,8 @@ class Connection(asyncio.Protocol):
         elif method == "POST":
             self._expect_body(length, _answer(_UPLOAD if query.startswith("uploads") else _DONE))
         elif "-" not in path:
-            self._transport.write(_answer(_EMPTY_LISTING))
+            listing = _NO_UPLOADS if "uploads=" in query else _EMPTY_LISTING
+            self._transport.write(_answer(listing))
         else:
             self._serve_object(method, int(path.rpartition("-")[2]), headers.get("range", ""))
 

@@ -10,6 +10,12 @@ import sys
 _GC_THRESHOLDS = (20_000, 20, 20)
 
 
+def settle_collector() -> None:
+    """What was imported stays for ever, and an object moved leaves no cycles: looking through everything after each 700 is in vain."""
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+
+
 def main() -> None:
     """Load all that moves bytes, and work."""
     # Whoever stops the daemon stops the control process, which drains the workers first.
@@ -19,9 +25,7 @@ def main() -> None:
     gc.disable()
     from omsd.workerparts import run  # noqa: PLC0415
 
-    # What was loaded stays for ever, and an object moved leaves no cycles: looking through everything after each 700 of them is in vain.
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    settle_collector()
     gc.enable()
     run(int(sys.argv[1]))
 

@@ -6,17 +6,22 @@ from __future__ import annotations
 BYTEWISE = "bytewise"
 DIRECTORY = "directory"
 
+# In directory order a slash is compared as "\0"; what is no higher itself is lifted above it.
+_ABOVE_SLASH = {0: "\1\1", 1: "\1\2"}
 
-def sort_key(order: str, key: str) -> tuple[str, ...]:
-    """What to compare instead of the key.
+
+def sort_key(order: str, key: str) -> str:
+    """What to compare instead of the key; as the key begins with a prefix, so does what is compared.
 
     BYTEWISE: UTF-8 bytes, which is also the order of code points. DIRECTORY: path component by component, so
     that "/" comes before every other character: a, a/b, a-b.
     """
-    if order == DIRECTORY:
-        return tuple(key.split("/"))
     if order == BYTEWISE:
-        return (key,)
+        return key
+    if order == DIRECTORY:
+        if "\0" in key or "\1" in key:
+            key = key.translate(_ABOVE_SLASH)
+        return key.replace("/", "\0")
     raise ValueError(f"unknown listing order {order!r}")
 
 

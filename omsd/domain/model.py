@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag, StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from omsd.domain.caveats import Caveat
 
@@ -451,9 +451,11 @@ class CrcOrigin(IntFlag):
     DESTINATION = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The final record of one object in one run. key is the source key.
+
+    A tuple, because there is one for each object: made in a third of the time of a frozen dataclass, and an array on its way to the
+    control process, not a map with twelve names.
 
     last_modified_s: of the source, Unix seconds. crc64_*: of the object, -1 if nobody told it.
     crc64_*_from: the CrcOrigins that agree on the value, 0 if there is none.

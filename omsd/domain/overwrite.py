@@ -90,13 +90,13 @@ def decide(
     this object, else None. source_crc64, target_crc64: None = not asked for yet, which CRC64 mode answers
     with NEED_CRC64; if both were asked for and have no kind in common, the size and time rule decides.
     """
-    if is_too_old(source.last_modified_s, migrate_since_s):
+    if migrate_since_s and is_too_old(source.last_modified_s, migrate_since_s):
         return _TOO_OLD
     if target is None:
         return _MISSING
     if mode is _CRC64:
         return _by_crc64(source, target, redo_since_s, source_crc64, target_crc64)
-    if _was_written_since(source, target, redo_since_s):
+    if redo_since_s is not None and _was_written_since(source, target, redo_since_s):
         return _DONE
     if mode is _NO_OVERWRITE:
         return _EXISTS

@@ -382,9 +382,9 @@ class MemoryStore:
 
     def _of_known_kinds(self, checksums: Checksums) -> Checksums:
         if not self.abilities.verifies_crc64_xz:
-            checksums = replace(checksums, crc64_xz=None)
+            checksums = checksums._replace(crc64_xz=None)
         if not self.abilities.verifies_crc64_nvme:
-            checksums = replace(checksums, crc64_nvme=None)
+            checksums = checksums._replace(crc64_nvme=None)
         return checksums
 
     def _verified(self, given: Checksums, computed: Checksums) -> Checksums:

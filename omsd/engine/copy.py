@@ -293,7 +293,12 @@ class ObjectCopier:
             options = await self._options_for(candidate, head, sums)
             with AT_DESTINATION:
                 receipt = await self._put_paced(target_key, data, options)
-            stored = await self._proven(target_key, len(data), sums, receipt, head)
+            if equal_crc64(receipt.checksums, sums) and not self._spec.encrypt_kms:
+                stored = (
+                    receipt.checksums
+                )  # what _proven() would say of most objects, at a tenth of its price
+            else:
+                stored = await self._proven(target_key, len(data), sums, receipt, head)
         await self._prove_tags(candidate, target_key)
         return success_of(listed, len(data), head, sums, stored)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 
 from omsd.domain.caveats import Caveat
 from omsd.domain.errors import Failure
@@ -12,7 +12,9 @@ from omsd.ports.objectstore import Checksums, ListedObject, ObjectHead
 
 # As plain numbers: arithmetic of flags costs a microsecond per object.
 _PUBLISHED, _STREAMED, _STORED = map(int, (CrcOrigin.SOURCE, CrcOrigin.STREAM, CrcOrigin.DESTINATION))
-_SUCCEEDED, _MATCH, _SKIP, _DONE = OutcomeKind.SUCCESS, Verdict.MATCH, Action.SKIP, Action.DONE
+_SUCCEEDED, _SKIPPED, _SKIP, _DONE = OutcomeKind.SUCCESS, OutcomeKind.SKIPPED, Action.SKIP, Action.DONE
+_MATCH, _UNKNOWN = Verdict.MATCH, Verdict.UNKNOWN
+_make_outcome = partial(tuple.__new__, Outcome)
 
 
 def record_of(listed: ListedObject, action: Action, reason: str, *, encrypts: bool = False) -> Outcome | None:
@@ -21,9 +23,7 @@ def record_of(listed: ListedObject, action: Action, reason: str, *, encrypts: bo
     encrypts: what an earlier attempt wrote is written again, nobody has seen whether it is encrypted.
     """
     if action is _SKIP:
-        return Outcome(
-            listed.key, listed.size_bytes, OutcomeKind.SKIPPED, listed.last_modified_s, reason=reason
-        )
+        return skipped_of(listed, reason)
     if action is _DONE and not encrypts:
         return Outcome(
             listed.key,
@@ -34,6 +34,11 @@ def record_of(listed: ListedObject, action: Action, reason: str, *, encrypts: bo
             reason=reason,
         )
     return None
+
+
+def skipped_of(listed: ListedObject, reason: str) -> Outcome:
+    """The record of an object that is skipped. Made as the tuple it is: 0.2 us less, and a no-change pass makes nothing else."""
+    return _make_outcome((listed[0], listed[1], _SKIPPED, listed[2], _UNKNOWN, -1, -1, "", reason, 0, 0, ()))
 
 
 def success_of(
@@ -68,7 +73,7 @@ def with_caveats(outcome: Outcome, caveats: tuple[Caveat, ...]) -> Outcome:
     """The record of a migrated object says what was not taken along; any other stays as it is."""
     if outcome.kind is not _SUCCEEDED:
         return outcome
-    return replace(outcome, caveats=tuple(sorted(set(caveats))))
+    return outcome._replace(caveats=tuple(sorted(set(caveats))))
 
 
 def failed_of(key: str, listed: ListedObject | None, failure: Failure) -> Outcome:

@@ -34,13 +34,19 @@ class Taken:
 
 def count(outcomes: list[Outcome]) -> Counters:
     """The sum over final records; each counts as listed too."""
-    numbers = [0, 0, 0]
-    sizes = [0, 0, 0]
-    for outcome in outcomes:
-        slot = _slot(outcome)
-        numbers[slot] += 1
-        sizes[slot] += outcome.size_bytes
-    return Counters(sum(numbers), sum(sizes), *numbers, *sizes)
+    every = [outcome.size_bytes for outcome in outcomes]
+    done = [outcome.size_bytes for outcome in outcomes if outcome.kind is _SUCCESS]
+    skipped = [outcome.size_bytes for outcome in outcomes if outcome.kind is _SKIPPED]
+    numbers = len(done), len(skipped), len(every) - len(done) - len(skipped)
+    listed_bytes, done_bytes, skipped_bytes = sum(every), sum(done), sum(skipped)
+    return Counters(
+        len(every),
+        listed_bytes,
+        *numbers,
+        done_bytes,
+        skipped_bytes,
+        listed_bytes - done_bytes - skipped_bytes,
+    )
 
 
 class ShardAccount:
@@ -116,6 +122,22 @@ class ShardAccount:
         self._begun_bytes += size_bytes
         return position
 
+    @property
+    def is_idle(self) -> bool:
+        """Is no object begun?"""
+        return self._head == self._next_position
+
+    def pass_over(self, skipped: list[Outcome]) -> None:
+        """While no object is begun: the next ones are skipped. One call for a run of them, for that is most of what is left to do."""
+        number, size_bytes = len(skipped), sum([outcome.size_bytes for outcome in skipped])
+        self._next_position += number
+        self._head += number
+        self._listed_num += number
+        self._listed_bytes += size_bytes
+        self._held[1] += number
+        self._held_bytes[1] += size_bytes
+        self._ready += skipped
+
     def settle(self, position: int, outcome: Outcome | Deferred | LargeObject, listed_bytes: int) -> None:
         """That object is final, or put off, or has a shard of its own from now on.
 
@@ -167,10 +189,9 @@ class ShardAccount:
             )
         self._listed_num -= counters.listed_num
         self._listed_bytes -= counters.listed_size_bytes
-        for outcome in outcomes:
-            slot = _slot(outcome)
-            self._held[slot] -= 1
-            self._held_bytes[slot] -= outcome.size_bytes
+        for slot, (number, size_bytes) in enumerate(_by_slot(counters)):
+            self._held[slot] -= number
+            self._held_bytes[slot] -= size_bytes
         self._checkpoint = self._behind(len(taken), taken[-1].key)
         return Taken(tuple(outcomes), deferred, handed, counters, self._checkpoint)
 
@@ -199,6 +220,14 @@ class ShardAccount:
         return LiveProgress(
             counters, self._meter.moving_bytes, self._meter.moved_total_bytes, self.listing_over
         )
+
+
+def _by_slot(counters: Counters) -> tuple[tuple[int, int], ...]:
+    return (
+        (counters.successful_num, counters.successful_size_bytes),
+        (counters.skipped_num, counters.skipped_size_bytes),
+        (counters.failed_num, counters.failed_size_bytes),
+    )
 
 
 def _slot(outcome: Outcome) -> int:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from omsd.aio import ClosableQueue, QueueClosedError
 from omsd.domain.errors import Side, StoreError, failure_of
 from omsd.domain.events import ShardBatch, ShardEvent, ShardProgress, ShardSplit
-from omsd.domain.model import LargeObject, LeaseId, OpenUpload, OverwriteMode, Shard, ShardKind
+from omsd.domain.model import (
+    LargeObject,
+    LeaseId,
+    OpenUpload,
+    Outcome,
+    OverwriteMode,
+    Shard,
+    ShardKind,
+)
 from omsd.domain.overwrite import Action, decide
 from omsd.domain.plan import map_key
 from omsd.engine.context import ShardContext, ShardFailedError
@@ -17,14 +26,14 @@ from omsd.engine.copy import Candidate, ObjectCopier
 from omsd.engine.halver import Halver
 from omsd.engine.lister import PAGES_AHEAD, Pages, TargetCursor, list_into
 from omsd.engine.manifest import SpanAccount, SpanFeed
-from omsd.engine.records import record_of
+from omsd.engine.records import record_of, skipped_of
 from omsd.engine.report import ShardAccount
 from omsd.engine.restore import next_rest_s
 from omsd.engine.stale import clear_stale
 from omsd.engine.stretch import Stretch
 from omsd.ports.objectstore import ListedObject
 
-_COPY, _NEED_CRC64 = Action.COPY, Action.NEED_CRC64
+_COPY, _SKIP, _NEED_CRC64 = Action.COPY, Action.SKIP, Action.NEED_CRC64
 
 Emit = Callable[[ShardEvent], Awaitable[None]]
 
@@ -209,8 +218,13 @@ class ShardRun:
                     self._account.listing_over = not self._draining
                     return
                 stretch.begin_page(page)
-                for listed in page:
+                while stretch.place < len(page):
                     self._consider_split()
+                    if cursor is not None and self._account.is_idle:
+                        self._pass_over(page, cursor)
+                        if stretch.place == len(page):
+                            break
+                    listed = page[stretch.place]
                     await self._account.place_room()
                     # Asked after the wait: a split may have moved the end.
                     if stretch.ends_before(listed.key):
@@ -257,6 +271,28 @@ class ShardRun:
             else:
                 stretch.keep()
             self._queue.limit(wanted.window_objects)
+
+    def _pass_over(self, page: Sequence[ListedObject], cursor: TargetCursor) -> None:
+        """Skip the objects that come next as long as both listings say so: a no-change pass has hardly anything else to do."""
+        spec, stretch = self._ctx.spec, self._stretch
+        save_prefix, mode, since_s = spec.save_prefix, spec.overwrite_mode, spec.migrate_since_s
+        redo_since_s, ends = self._ctx.redo_since_s, bool(stretch.until)
+        skipped: list[Outcome] = []
+        for listed in islice(page, stretch.place, None):
+            key = listed.key
+            target = cursor.peek()
+            if target is None or target.key != (save_prefix + key if save_prefix else key):
+                break
+            if ends and stretch.ends_before(key):
+                break
+            decision = decide(listed, target, mode, migrate_since_s=since_s, redo_since_s=redo_since_s)
+            if decision.action is not _SKIP:
+                break
+            cursor.skip()
+            skipped.append(skipped_of(listed, decision.reason))
+        if skipped:
+            stretch.take(skipped[-1].key, len(skipped))
+            self._account.pass_over(skipped)
 
     async def _place(self, listed: ListedObject, cursor: TargetCursor | None) -> None:
         spec = self._ctx.spec

@@ -142,7 +142,7 @@ class PacedBody:
                     return False
                 left_bytes = len(self._chunks[0]) - self._at
                 size_bytes = min(self._gate.quantum_bytes, left_bytes)
-                self._ticket = self._gate.ask(size_bytes, self._granted, left_bytes)
+                self._ticket = self._gate.ask(size_bytes, self._granted, left_bytes, divisible=True)
                 if self._ticket is not None:
                     return False
                 self._allowed_bytes = size_bytes

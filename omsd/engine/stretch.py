@@ -46,11 +46,11 @@ class Stretch:
     def begin_page(self, page: Sequence[ListedObject]) -> None:
         self.page, self.place = page, 0
 
-    def take(self, key: str) -> None:
-        """The key is this shard's from now on: a split cannot give it away."""
+    def take(self, key: str, number: int = 1) -> None:
+        """The next keys up to this one are this shard's from now on: a split cannot give them away."""
         self.reached = key
-        self.place += 1
-        self.taken_num += 1
+        self.place += number
+        self.taken_num += number
 
     def note_page(self, first: str, last: str, final: bool) -> None:
         """The lister has got a page."""

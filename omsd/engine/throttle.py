@@ -28,11 +28,15 @@ CallLater = Callable[[float, Callable[[], None]], Timer]
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A place in a gate's queue. held_bytes: all that waits here with these bytes."""
+    """A place in a gate's queue. held_bytes: all that waits here with these bytes.
+
+    divisible: fewer bytes will do; size_bytes is how many once go() is called.
+    """
 
     size_bytes: int
     go: Callable[[], None]
     held_bytes: int
+    divisible: bool = False
 
 
 class Gate:
@@ -87,15 +91,17 @@ class Gate:
         self._rate = rate_bytes_per_s
         self._serve()
 
-    def ask(self, size_bytes: int, go: Callable[[], None], held_bytes: int = 0) -> Ticket | None:
+    def ask(
+        self, size_bytes: int, go: Callable[[], None], held_bytes: int = 0, *, divisible: bool = False
+    ) -> Ticket | None:
         """None: the bytes may move now. Else go() is called once they may, unless the ticket is withdrawn before.
 
-        held_bytes: how much is held up with them, if that is more.
+        held_bytes: how much is held up with them, if that is more. divisible: go() may be called for a quantum of them.
         """
         if not self._queue and self._is_due():
             self._book(size_bytes)
             return None
-        ticket = Ticket(size_bytes, go, max(size_bytes, held_bytes))
+        ticket = Ticket(size_bytes, go, max(size_bytes, held_bytes), divisible)
         self._queue.append(ticket)
         self.waiting_bytes += ticket.held_bytes
         self._arm()
@@ -146,6 +152,10 @@ class Gate:
             while self._queue and self._is_due():
                 ticket = self._queue.popleft()
                 self.waiting_bytes -= ticket.held_bytes
+                if ticket.divisible:
+                    # Asked for under a higher rate it may be much more than a quantum by now: fifty such bodies would go
+                    # on in lumps of half a second each, for as long as the old tickets last.
+                    ticket.size_bytes = min(ticket.size_bytes, self.quantum_bytes)
                 self._book(ticket.size_bytes, waited=True)
                 ticket.go()
         finally:

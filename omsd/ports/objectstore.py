@@ -1,11 +1,14 @@
-"""What the engine needs of one bucket, whatever cloud it is in. Bodies are pushed, never iterated."""
+"""What the engine needs of one bucket, whatever cloud it is in. Bodies are pushed, never iterated.
+
+What is made anew for each object is a tuple, or never changed but not frozen: to freeze a field costs 0.1 us, and there are thirty of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from omsd.domain.model import OpenUpload, StoragePolicy
 
@@ -46,12 +49,14 @@ class Abilities:
     encrypts_kms: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Checksums:
+class Checksums(NamedTuple):
     """CRC64 of a whole object (or part) as published or sent; None = not known."""
 
     crc64_xz: int | None = None
     crc64_nvme: int | None = None
+
+
+NO_CHECKSUMS = Checksums()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +79,11 @@ class CopySource:
     etag: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedObject:
-    """One entry of a listing. etag without quotes. last_modified_s: Unix seconds."""
+class ListedObject(NamedTuple):
+    """One entry of a listing. etag without quotes. last_modified_s: Unix seconds.
+
+    A tuple: pages are made of columns, 0.1 us an entry; a frozen dataclass takes ten times that.
+    """
 
     key: str
     size_bytes: int
@@ -102,7 +109,7 @@ class RestoreState(StrEnum):
     DONE = "done"  # a readable copy is there for some days
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ObjectHead:
     """An object's head. size_bytes is the whole object's, also on a ranged read; -1 if the service does not tell.
 
@@ -119,7 +126,7 @@ class ObjectHead:
     content_type: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     user_metadata: Mapping[str, str] = field(default_factory=dict)
-    checksums: Checksums = Checksums()
+    checksums: Checksums = NO_CHECKSUMS
     storage_class: str = ""
     tag_count: int = 0
     encrypted_kms: bool = False
@@ -127,7 +134,7 @@ class ObjectHead:
     untold_metadata_num: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PutOptions:
     """What an object is written with. checksums: known before the first byte, sent if the service verifies them.
 
@@ -137,14 +144,14 @@ class PutOptions:
     content_type: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     user_metadata: Mapping[str, str] = field(default_factory=dict)
-    checksums: Checksums = Checksums()
+    checksums: Checksums = NO_CHECKSUMS
     storage_class: str = ""
     storage_policy: StoragePolicy | None = None
     encrypt_kms: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PutReceipt:
     """The answer to a put, a part or a completed upload. checksums: what the service says it stored (or just verified).
 
@@ -152,7 +159,7 @@ class PutReceipt:
     """
 
     etag: str
-    checksums: Checksums = Checksums()
+    checksums: Checksums = NO_CHECKSUMS
     encrypted_kms: bool = False
 
 
@@ -163,7 +170,7 @@ class PartReceipt:
     part_number: int
     etag: str
     size_bytes: int
-    checksums: Checksums = Checksums()
+    checksums: Checksums = NO_CHECKSUMS
 
 
 class ByteSink(Protocol):

@@ -224,9 +224,10 @@ class Accounts:
 
     def _count_caveats(self, hot: HotTask, outcomes: Sequence[Outcome], stage: Stage) -> None:
         """The first object of a run with a caveat is worth a line in the log; the others only count."""
-        found = Counter(caveat for outcome in outcomes for caveat in outcome.caveats)
-        if not found:
+        with_caveats = [outcome.caveats for outcome in outcomes if outcome.caveats]
+        if not with_caveats:
             return
+        found = Counter(caveat for caveats in with_caveats for caveat in caveats)
         known = dict(hot.task.caveats)
         for caveat in found:
             if caveat not in known:

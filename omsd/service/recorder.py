@@ -21,9 +21,9 @@ class ListRecorder:
         """The outcomes of the stage are durable lines; how far they reach is part of the coming transaction."""
         gathered: dict[tuple[int, OutcomeKind], tuple[HotTask, list[Outcome]]] = {}
         for hot, outcomes in stage.outcomes:
-            for outcome in outcomes:
-                of_list = gathered.setdefault((hot.task.task_id, outcome.kind), (hot, []))
-                of_list[1].append(outcome)
+            for kind in OutcomeKind:
+                if found := [outcome for outcome in outcomes if outcome.kind is kind]:
+                    gathered.setdefault((hot.task.task_id, kind), (hot, []))[1].extend(found)
         hots = [hot for hot, _ in gathered.values()]
         lines = [
             Lines(
@@ -31,9 +31,9 @@ class ListRecorder:
                 hot.task.lists.round,
                 _open_part(hot, kind),
                 hot.task.spec.consistency_check,
-                found,
+                of_list,
             )
-            for (_, kind), (hot, found) in gathered.items()
+            for (_, kind), (hot, of_list) in gathered.items()
         ]
         for hot, part in zip(hots, await self._spool.append(lines), strict=True):
             hot.list_parts[part.kind, part.number] = part

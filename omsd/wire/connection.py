@@ -249,9 +249,7 @@ class Connection(asyncio.Protocol):
             self._send_source(body, self._request.size_bytes)
 
     def _is_unsent(self) -> bool:
-        """Part of the request's body is still on our side."""
-        if self._request is None or self._request.body is None:
-            return False
+        """Part of the request's body, if it has one, is still on our side."""
         pending = self._body_held_back or (self._upload is not None and self._upload.open)
         return pending or self._transport.get_write_buffer_size() > 0
 
@@ -284,7 +282,7 @@ class Connection(asyncio.Protocol):
 
     def _begin_answer(self, head: Head, rest: bytes, version: str) -> None:
         assert self._request is not None
-        unsent = self._is_unsent()
+        unsent = self._request.body is not None and self._is_unsent()
         if unsent and head.status < 300:
             raise WireError(
                 WireErrorKind.PROTOCOL, f"status {head.status} before the body was sent", answered=True
@@ -292,7 +290,8 @@ class Connection(asyncio.Protocol):
         framing, size_bytes = framing_of(self._request.method, head)
         phase = _PHASE_OF[framing]
         self._keep = not unsent and phase is not _UNTIL_CLOSE and keeps_alive(head, version)
-        self._stop_upload()
+        if self._upload is not None or self._body_held_back or self._continue_timer is not None:
+            self._stop_upload()
         waiter, self._waiter = self._waiter, None
         self._phase = phase
         self._left = max(size_bytes, 0)
@@ -363,10 +362,10 @@ class Connection(asyncio.Protocol):
         self._phase = _IDLE
         self._parser = None
         self._request = None
-        if self._keep:
-            self.resume_body()
-        else:
+        if not self._keep:
             self._close()
+        elif self._reading_paused:
+            self.resume_body()
         self._owner.give_back(self, usable=self._keep)
         answer.finished(None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from omsd.wire.errors import WireError, WireErrorKind
 
@@ -34,8 +34,7 @@ class ByteSource(Protocol):
         """Go on pushing; may be repeated."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where connections go. scheme: http or https. host: name or address, IPv6 without brackets."""
 
     scheme: str

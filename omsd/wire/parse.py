@@ -6,6 +6,7 @@ Heads that are plain in every respect are read without it, see read_plain_head()
 from __future__ import annotations
 
 import re
+from collections import deque
 from enum import IntEnum, auto
 
 import httptools
@@ -22,6 +23,7 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # Header names as services spell them, to lower case. Servers choose what comes in here, so it is bounded.
 _NAMES: dict[str, str] = {}
 _MAX_NAMES = 1024
+_MAX_SHAPE_LINES = 32
 
 
 class Framing(IntEnum):
@@ -40,16 +42,30 @@ def read_plain_head(data: bytes) -> tuple[Head, bytes] | None:
     """Head of an ordinary answer and the bytes behind it; None for everything else, which AnswerParser then judges.
 
     Ordinary: all there, HTTP/1.1, status 200 to 599, printable ASCII, `name: value` lines without a repeated name, a body of
-    known length. Measured with the 14 headers of SeaweedFS: 5 us instead of 18 us.
+    known length. Measured with the 14 headers of SeaweedFS: 5 us instead of 18 us, and half of that if such heads have been
+    met often.
     """
     end = data.find(_END)
     if not 0 <= end <= MAX_HEAD_BYTES - len(_END):
         return None
-    raw = data[:end]
-    text = raw.decode("latin-1")
+    text = data[:end].decode("latin-1")
+    if ":  " in text or " \r\n" in text or text.endswith(" "):
+        return None
+    for shape in _SHAPES:
+        if told := shape.match(text):
+            status, *values = told.groups()
+            return Head(int(status), dict(zip(shape.names, values, strict=True))), data[end + len(_END) :]
+    head = _plain_head(text)
+    if head is None:
+        return None
+    _note_shape(text, tuple(head.headers))
+    return head, data[end + len(_END) :]
+
+
+def _plain_head(text: str) -> Head | None:
     first, *lines = text.split("\r\n")
     # What is left without the printable characters must be the line ends we split at, and nothing else.
-    if len(raw.translate(None, _PRINTABLE)) != 2 * len(lines) or len(lines) > MAX_HEADERS:
+    if len(text.encode("latin-1").translate(None, _PRINTABLE)) != 2 * len(lines) or len(lines) > MAX_HEADERS:
         return None
     status = first[9:12]
     if (
@@ -58,8 +74,6 @@ def read_plain_head(data: bytes) -> tuple[Head, bytes] | None:
         or not status.isdigit()
         or not "200" <= status <= "599"
     ):
-        return None
-    if ":  " in text or " \r\n" in text or text[-1] == " ":
         return None
     headers: dict[str, str] = {}
     for line in lines:
@@ -73,7 +87,36 @@ def read_plain_head(data: bytes) -> tuple[Head, bytes] | None:
         return None
     if "transfer-encoding" in headers or "upgrade" in headers:
         return None
-    return Head(int(status), headers), data[end + len(_END) :]
+    return Head(int(status), headers)
+
+
+class _Shape:
+    """Ordinary heads whose lines have these names: a service answers one kind of request with the same ones for every object."""
+
+    __slots__ = ("match", "names")
+
+    def __init__(self, names: tuple[str, ...], spelled: list[str]) -> None:
+        values = [r"(\d+)" if name == "content-length" else "([ -~]*+)" for name in names]
+        lines = [f"\r\n{re.escape(name)}: {value}" for name, value in zip(spelled, values, strict=True)]
+        self.names = names
+        self.match = re.compile(rf"HTTP/1\.1 ([2-5]\d\d) [ -~]*+{''.join(lines)}", re.ASCII).fullmatch
+
+
+# Of reads and of writes, at two ends. Most heads are one of them.
+_SHAPES: deque[_Shape] = deque(maxlen=4)
+# How often other names were met. A shape takes 0.5 ms to make; where names vary with every object none is made.
+_MET: dict[tuple[str, ...], int] = {}
+_MET_OFTEN = 200
+
+
+def _note_shape(text: str, names: tuple[str, ...]) -> None:
+    """A head that was found ordinary is of no known shape: it gets one if it is met often, and the oldest is given up for it."""
+    if len(_MET) >= _MAX_NAMES:
+        _MET.clear()
+    _MET[names] = _MET.get(names, 0) + 1
+    if _MET[names] >= _MET_OFTEN and len(names) <= _MAX_SHAPE_LINES:
+        del _MET[names]
+        _SHAPES.append(_Shape(names, [line.partition(": ")[0] for line in text.split("\r\n")[1:]]))
 
 
 def _lower_of(name: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omsd.domain.listing import in_order, sort_key
 from omsd.ports.objectstore import ListingOrder
 
-KEYS = st.text(alphabet="ab-/\x00\x7f\u00e9\U0001f600\uffff", max_size=6)
+KEYS = st.text(alphabet="ab-/\x00\x01\x02\x7f\u00e9\U0001f600\uffff", max_size=6)
 
 
 @given(KEYS, KEYS)

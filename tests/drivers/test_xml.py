@@ -62,6 +62,46 @@ def test_an_entry_is_read_whatever_the_order_and_whitespace() -> None:
     assert (listing.truncated, listing.next_marker, listing.next_token) == (True, "a&b", "")
 
 
+SHAPES = (
+    "<Key>{key}</Key><LastModified>2009-10-12T17:50:30.000Z</LastModified><ETag>&quot;e1&quot;</ETag><Size>7</Size>"
+    "<StorageClass>STANDARD</StorageClass>",
+    "<Size>7</Size><Key>{key}</Key>\n <Owner><ID>o</ID><Name>x</Name></Owner><ETag>&#34;e1&#34;</ETag>"
+    "<LastModified>2009-10-12T17:50:30.000Z</LastModified><StorageClass>STANDARD</StorageClass>",
+    '<Key>{key}</Key><LastModified>2009-10-12T17:50:30.000Z</LastModified><ETag>"e1"</ETag><Size>7</Size>'
+    '<Owner a="1"><ID>o</ID></Owner><StorageClass>STANDARD</StorageClass>',
+    # What is named twice, or in an element of its own, or not at all, is no column.
+    "<Key>{key}</Key><Key>{key}</Key><LastModified>2009-10-12T17:50:30.000Z</LastModified><ETag>e1</ETag>"
+    "<Size>7</Size><StorageClass>STANDARD</StorageClass>",
+    "<Key>{key}</Key><LastModified>2009-10-12T17:50:30.000Z</LastModified><ETag>e1</ETag><Size>7</Size>"
+    "<StorageClass>STANDARD</StorageClass><Restored><Size>7</Size></Restored>",
+)
+
+
+@given(shapes=st.lists(st.sampled_from(SHAPES), max_size=6), url_encoded=st.booleans())
+@settings(deadline=None)
+def test_entries_of_one_shape_and_of_many_are_read_alike(shapes: list[str], url_encoded: bool) -> None:
+    keys = [f"a+b&<{number}" for number in range(len(shapes))]
+    extra = "<EncodingType>url</EncodingType>" if url_encoded else ""
+    for number, shape in enumerate(shapes):
+        key = quote_plus(keys[number]) if url_encoded else escape(keys[number])
+        extra += f"<Contents>{shape.format(key=key)}</Contents>\n"
+    listing = parse_listing(page(extra=extra))
+    assert listing.objects == [ListedObject(key, 7, 1255369830.0, "e1", "STANDARD") for key in keys]
+
+
+def test_an_entry_without_a_storage_class_has_none() -> None:
+    body = page("a", "b").replace(b"<StorageClass>STANDARD</StorageClass>", b"")
+    assert [entry.storage_class for entry in parse_listing(body).objects] == ["", ""]
+
+
+def test_a_page_with_one_bad_entry_among_good_ones_is_malformed() -> None:
+    for bad in (b"<Size>x</Size>", b"<Size/>", b"<Size>7<Size>"):
+        with pytest.raises(StoreError, match="lacks key, size or time"):
+            parse_listing(
+                page("a", "b", "c").replace(b"<Size>7</Size>", bad, 2).replace(bad, b"<Size>7</Size>", 1)
+            )
+
+
 def test_a_marker_is_kept_raw_and_decoded() -> None:
     extra = "<EncodingType>url</EncodingType><NextMarker>a%2Fb</NextMarker>"
     listing = parse_listing(page("k", extra=extra))

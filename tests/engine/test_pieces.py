@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import Checkpoint, LargeObject, Outcome, OutcomeKind, ShardKind
+from omsd.domain.model import Checkpoint, Counters, LargeObject, Outcome, OutcomeKind, ShardKind
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.digest import Digest, combine
 from omsd.engine.pacer import Pacer, PacerPair
+from omsd.engine.records import skipped_of
 from omsd.engine.report import ShardAccount
 from omsd.engine.settings import EngineSettings
 from omsd.engine.stream import Meter
+from omsd.ports.objectstore import ListedObject
 
 
 class HandClock:
@@ -188,3 +190,31 @@ def test_batches_are_in_order_without_gaps_whatever_the_order_of_settling(
     assert taken == [f"{position:03}" for position in range(number)]
     assert account.all_final
     assert account.live().counters.listed_size_bytes == 0
+
+
+def test_a_skipped_object_has_the_record_that_its_names_would_give() -> None:
+    record = skipped_of(ListedObject("k", 7, 3.5, "e", "STANDARD"), "why")
+    assert record == Outcome("k", 7, OutcomeKind.SKIPPED, last_modified_s=3.5, reason="why")
+    assert record._fields == Outcome._fields
+
+
+def test_objects_passed_over_in_a_run_count_like_those_settled_one_by_one() -> None:
+    account = ShardAccount(ShardKind.RANGE, Checkpoint(), Meter(), EngineSettings())
+    run = [Outcome(key, 3, OutcomeKind.SKIPPED) for key in "ab"]
+    account.pass_over(run)
+    assert account.is_idle
+    position = account.open_position(5)
+    assert not account.is_idle
+    assert account.live().counters == Counters(3, 11, 0, 2, 0, 0, 6, 0)
+    first = account.take_batch(10)
+    account.settle(position, Outcome("c", 5, OutcomeKind.SUCCESS), 5)
+    account.pass_over([Outcome("d", 1, OutcomeKind.SKIPPED)])
+    second = account.take_batch(10)
+    assert first is not None
+    assert second is not None
+    assert first.outcomes == tuple(run)
+    assert first.checkpoint == Checkpoint(2, "b")
+    assert second.counters == Counters(2, 6, 1, 1, 0, 5, 1, 0)
+    assert second.checkpoint == Checkpoint(4, "d")
+    assert account.live().counters == Counters()
+    assert account.all_final

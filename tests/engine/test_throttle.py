@@ -211,6 +211,20 @@ def test_a_change_acts_at_once_also_on_who_waits(before: int, after: int | None)
         assert moved == pytest.approx(2 * after, rel=0.15)
 
 
+def test_after_a_fall_bodies_that_wait_go_on_in_the_new_small_steps() -> None:
+    time = HandTime()
+    throttle = limited(time, 50_000_000)
+    taps = [start_tap(time, throttle, Source([bytes(256 * KIB)] * 40)) for _ in range(25)]
+    time.advance(0.1)
+    throttle.set_limit(500_000)
+    time.advance(1.0)
+    for _ in range(10):
+        start_s = time.now_s
+        time.advance(1.0)
+        moved = sum(tap.between(start_s, time.now_s) for tap in taps)
+        assert moved == pytest.approx(500_000, rel=0.03)
+
+
 def test_a_grant_of_nothing_moves_nothing_and_ends_with_the_next_one() -> None:
     time = HandTime()
     throttle = limited(time, 0)

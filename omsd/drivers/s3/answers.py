@@ -28,15 +28,15 @@ _SYSTEM_HEADERS = frozenset(
 )
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 _NO_CHECKSUMS = Checksums()
+# Storage class apart, which many services tell of every object.
 _PARTICULARS = (
-    "storage-class",
     "tagging-count",
     "server-side-encryption",
     "restore",
     "restore-status",
     "missing-meta",
 )
-_NO_PARTICULARS = ("", 0, False, RestoreState.NONE, 0)
+_NO_PARTICULARS = (0, False, RestoreState.NONE, 0)
 
 
 class S3Reading:
@@ -90,10 +90,11 @@ def head_of(key: str, headers: Mapping[str, str], size_bytes: int, profile: Prof
         modified_s = http_date_to_unix_s(headers["last-modified"])
     except (KeyError, ValueError) as error:
         raise malformed(f"the head of {key} has no readable Last-Modified") from error
-    particulars = _NO_PARTICULARS
+    storage_class = profile.answered(headers, "storage-class")
+    particulars = (storage_class, *_NO_PARTICULARS)
     if profile.answers_any(headers, _PARTICULARS):
         particulars = (
-            profile.answered(headers, "storage-class"),
+            storage_class,
             _count(profile.answered(headers, "tagging-count")),
             is_encrypted(headers, profile),
             restore_state(headers, profile),
@@ -105,7 +106,7 @@ def head_of(key: str, headers: Mapping[str, str], size_bytes: int, profile: Prof
         modified_s,
         headers.get("etag", "").strip('"'),
         headers.get("content-type", ""),
-        {name: headers[name] for name in _SYSTEM_HEADERS & headers.keys()},
+        {name: headers[name] for name in _SYSTEM_HEADERS if name in headers},
         _metadata_of(headers, profile.metadata_prefixes),
         checksums_of(headers, profile.checksums),
         *particulars,

@@ -73,6 +73,7 @@ _AMZ_KMS = (("x-amz-server-side-encryption", "aws:kms"),)
 
 @cache
 def _full_names(vendor_prefix: str, names: tuple[str, ...]) -> frozenset[str]:
+    """x-amz-<name> and the vendor's own of each."""
     return frozenset(prefix + name for prefix in ("x-amz-", vendor_prefix) for name in names)
 
 

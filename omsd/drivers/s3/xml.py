@@ -1,8 +1,9 @@
 """The XML of S3 answers and of the one body we send. Nothing but elements and text is read.
 
 Declarations, comments and CDATA are refused as a whole, so entities cannot be defined and a page cannot hide anything.
-Entries of listings are cut out with regular expressions: 7 us instead of 14 us with expat callbacks, and characters that
-XML 1.0 forbids but S3 keys may have (U+0003) are read as they are. What is left of the page goes through expat.
+Entries of listings are cut out with regular expressions, and characters that XML 1.0 forbids but S3 keys may have (U+0003) are
+read as they are. Mostly all entries of a page have the elements of the first one: then one expression reads them as columns, 1 us an
+entry instead of 6 us one by one, or 14 us with expat callbacks. What is left of the page goes through expat.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from urllib.parse import unquote_plus
 
 # Safe here: _tree() refuses every document with a declaration before the parser sees it, and fixes the encoding.
@@ -25,6 +27,11 @@ MAX_XML_BYTES = 8 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 
 _ENTRY_FIELD = re.compile(r"<(Key|LastModified|ETag|Size|StorageClass)>([^<]*)</")
+_FIELDS = ["ETag", "Key", "LastModified", "Size", "StorageClass"]  # sorted; the last one may be missing
+_MARKUP = re.compile(r"<[^>]*>")
+_MAX_SHAPE = 1024
+_QUOTES = ("&#34;", "&quot;", '"')
+_make_listed = partial(tuple.__new__, ListedObject)  # 0.1 us; ListedObject() is a call into Python
 _REFERENCE = re.compile(r"&(?:#x([0-9a-fA-F]{1,6})|#([0-9]{1,7})|(lt|gt|amp|quot|apos));|&")
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
@@ -66,16 +73,8 @@ def parse_listing(body: bytes) -> Listing:
     """A page of ListObjects V1 or V2. Raises MALFORMED unless it can be read whole."""
     text = _text_of(body)
     url_encoded = "<EncodingType>url</EncodingType>" in text
-    blocks = text.split("<Contents>")
-    rest = [blocks[0]]
-    objects: list[ListedObject] = []
-    for block in blocks[1:]:
-        entry, end, after = block.partition("</Contents>")
-        if not end:
-            raise malformed("an entry of the listing has no end")
-        objects.append(_listed(dict(_ENTRY_FIELD.findall(entry)), url_encoded))
-        rest.append(after)
-    root = _tree("".join(rest))
+    objects, rest = _alike_entries(text, url_encoded) or _any_entries(text, url_encoded)
+    root = _tree(rest)
     if _local(root) != "ListBucketResult":
         raise malformed(f"<{_local(root)}> instead of a listing")
     fields = {_local(child): child.text or "" for child in root}
@@ -236,18 +235,86 @@ def complete_body(parts: Iterable[PartReceipt]) -> bytes:
     return f'<{name} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{entries}</{name}>'.encode()
 
 
+def _any_entries(text: str, url_encoded: bool) -> tuple[list[ListedObject], str]:
+    """The entries of a page one by one, and what is left of it."""
+    blocks = text.split("<Contents>")
+    rest = [blocks[0]]
+    objects: list[ListedObject] = []
+    for block in blocks[1:]:
+        entry, end, after = block.partition("</Contents>")
+        if not end:
+            raise malformed("an entry of the listing has no end")
+        objects.append(_listed(dict(_ENTRY_FIELD.findall(entry)), url_encoded))
+        rest.append(after)
+    return objects, "".join(rest)
+
+
+def _alike_entries(text: str, url_encoded: bool) -> tuple[list[ListedObject], str] | None:
+    """The same, if all entries have the elements of the first one in its order, and nothing odd in them; else None."""
+    start, end = text.find("<Contents>"), text.find("</Contents>")
+    shape = _shape_of("".join(_MARKUP.findall(text, start, end))) if 0 <= start < end else None
+    if shape is None:
+        return None
+    pattern, fields = shape
+    pieces = pattern.split(text)
+    step = len(fields) + 1
+    rest = "".join(pieces[::step])
+    if "<Contents>" in rest:
+        return None
+    columns = {field: pieces[1 + place :: step] for place, field in enumerate(fields)}
+    keys, etags = columns["Key"], "\n".join(columns["ETag"])
+    joined = "".join(keys)
+    if "&" in joined or (url_encoded and ("%" in joined or "+" in joined)):
+        keys = [_key_of(key, url_encoded) for key in keys]
+    for quote in _QUOTES:
+        if quote[0] in etags:
+            etags = etags.replace(quote, "")
+    try:
+        # Columns of unequal length are refused as well: an ETag with a line break in it is no ETag.
+        entries = zip(
+            keys,
+            map(int, columns["Size"]),
+            map(iso_to_unix_s, columns["LastModified"]),
+            etags.split("\n"),
+            columns.get("StorageClass") or [""] * len(keys),
+            strict=True,
+        )
+        return list(map(_make_listed, entries)), rest
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _shape_of(markup: str) -> tuple[re.Pattern[str], tuple[str, ...]] | None:
+    """What splits a page of entries with these elements into texts between them, and the fields that come out, in order.
+
+    Services have few shapes; but they choose what comes in here, so it is bounded.
+    """
+    tags = _MARKUP.findall(markup)
+    fields = tuple(tag[1:-1] for tag in tags if tag[1:-1] in _FIELDS)
+    closed = all(f"<{field}></{field}>" in markup for field in fields)
+    complete = sorted(fields) in (_FIELDS, _FIELDS[:-1])
+    if len(markup) > _MAX_SHAPE or not closed or not complete:
+        return None
+    texts = [re.escape(tag) + ("([^<]*)" if tag[1:-1] in _FIELDS else "[^<]*") for tag in tags]
+    return re.compile("".join(texts) + "</Contents>"), fields
+
+
 def _listed(fields: dict[str, str], url_encoded: bool) -> ListedObject:
     try:
-        key = fields["Key"]
-        if "&" in key:
-            key = _unescape(key)
-        if url_encoded:
-            key = _decoded(key, url_encoded=True)
+        key = _key_of(fields["Key"], url_encoded)
         etag = fields.get("ETag", "").replace("&quot;", "").replace("&#34;", "").strip('"')
         modified_s = iso_to_unix_s(fields["LastModified"])
         return ListedObject(key, int(fields["Size"]), modified_s, etag, fields.get("StorageClass", ""))
     except (KeyError, ValueError) as error:
         raise malformed("an entry of the listing lacks key, size or time") from error
+
+
+def _key_of(text: str, url_encoded: bool) -> str:
+    """A key as it is meant."""
+    if "&" in text:
+        text = _unescape(text)
+    return _decoded(text, url_encoded)
 
 
 def _answer_with_entries(root: Element, name: str, entry: str) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -294,7 +361,8 @@ def _text_of(body: bytes) -> str:
         text = body.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise malformed("not UTF-8") from error
-    if "<!" in text:
+    # One character is found at the speed of memory, two take 0.5 us per entry of a listing.
+    if "!" in text and "<!" in text:
         raise malformed("declarations, comments and CDATA are not accepted")
     return text
 
