@@ -16,8 +16,10 @@ from omsd import __version__
 from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service, sync_service
 from omsd.clock import SystemClock
 from omsd.config import MIB, Settings
+from omsd.daemon_notify import Notices, topics_of
 from omsd.domain.errors import OmsdError
 from omsd.domain.model import ShardId, TaskId
+from omsd.domain.quotas import Quotas
 from omsd.executors.local import LocalExecutor
 from omsd.executors.settings import WorkerEndpoint, WorkerSettings, encode_settings
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
@@ -28,12 +30,14 @@ from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
 from omsd.service.locations import ValidationPolicy
 from omsd.service.probing import EndsProbe
+from omsd.service.quotas import QuotaKeeper
 from omsd.service.recovery import recover
 from omsd.service.sweeper import Sweeper
 from omsd.service.sync_hot import SyncLimits
 from omsd.service.sync_ledger import SyncLedger
 from omsd.service.syncs import SyncService
 from omsd.service.tasks import TaskService
+from omsd.store.notices import SqliteNoticeStore
 from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
 from omsd.store.syncs import SqliteSyncStore
@@ -126,9 +130,15 @@ class _Daemon:
             self._executor,
             clock,
             self._channel.order,
-            SchedulerSettings(settings.server.max_parallel_tasks, zone, settings.limits.machine_bytes_per_s),
+            SchedulerSettings(
+                settings.server.max_parallel_tasks,
+                zone,
+                settings.limits.machine_bytes_per_s,
+                parallel_tasks=settings.quotas.parallel_tasks,
+            ),
         )
         self._spool = FileSpool(settings.server.state_dir)
+        quotas = QuotaKeeper(store, _quotas(settings), zone)
         self._ledger = Ledger(
             store,
             self._channel,
@@ -138,18 +148,23 @@ class _Daemon:
             self._spool,
             zone=zone,
             last_ids=last_ids,
+            quotas=quotas,
         )
         self._sweeper = Sweeper(store, self._executor, clock, self._ledger, self._channel)
+        notice_store = SqliteNoticeStore(store)
+        self._notices = Notices(settings, notice_store, clock, self._ledger.notices_due, os.environ)
         ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
         sync_store = SqliteSyncStore(store)
         self._syncs = SyncLedger(sync_store, self._executor, clock, _sync_limits(settings), random.random)
         syncs = SyncService(sync_store, self._syncs, ends, clock, _policy(settings), zone)
-        self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
+        self._service = TaskService(
+            store, self._channel, self._board, ends, clock, _policy(settings), notice_store
+        )
         buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
         self._server = GrpcServer(
             self._service,
             bucket_service(buckets),
-            catalog_service(_catalog(settings, store, clock)),
+            catalog_service(_catalog(settings, store, clock, quotas, sync_store)),
             sync_service(syncs),
             listen=settings.server.grpc_listen,
             certificate=_certificate(settings),
@@ -157,6 +172,7 @@ class _Daemon:
 
     async def serve(self, signals: _Signals, notifier: Notifier) -> None:
         """Start, say READY, run until a signal, stop in reverse order."""
+        await self._notices.check()
         async with asyncio.TaskGroup() as outer:
             executor = outer.create_task(self._executor.serve(self._channel), name="executor")
             async with asyncio.timeout(_WORKERS_START_DEADLINE_S):
@@ -167,6 +183,7 @@ class _Daemon:
             syncs = outer.create_task(self._syncs.run(), name="sync ledger")
             scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
             sweeper = outer.create_task(self._sweeper.run(), name="sweeper")
+            notices = outer.create_task(self._notices.run(), name="notices")
             address = await self._server.start()
             _log.info(
                 "ready",
@@ -193,6 +210,8 @@ class _Daemon:
             await ledger
             self._syncs.close()
             await syncs
+            # Last, so that what has ended until now is told if that is quick; the rest is due at the next start.
+            notices.cancel()
 
     async def _stop(self, outer: asyncio.TaskGroup, signals: _Signals, scheduler: asyncio.Task[None]) -> None:
         """Nothing new is leased, what runs is drained; a second signal cuts it."""
@@ -240,10 +259,28 @@ def _policy(settings: Settings) -> ValidationPolicy:
     return ValidationPolicy(
         served_regions=frozenset(settings.server.regions),
         known_endpoints=frozenset((entry.cloud_type, entry.region) for entry in settings.endpoint),
+        notices=topics_of(settings),
     )
 
 
-def _catalog(settings: Settings, store: SqliteTaskStore, clock: SystemClock) -> CatalogService:
+def _quotas(settings: Settings) -> Quotas:
+    quotas = settings.quotas
+    return Quotas(
+        tasks_per_day=quotas.tasks_per_day,
+        waiting_tasks=quotas.waiting_tasks,
+        parallel_tasks=quotas.parallel_tasks,
+        groups_per_day=quotas.groups_per_day,
+        sync_tasks=quotas.sync_tasks,
+    )
+
+
+def _catalog(
+    settings: Settings,
+    store: SqliteTaskStore,
+    clock: SystemClock,
+    quotas: QuotaKeeper,
+    sync_store: SqliteSyncStore,
+) -> CatalogService:
     return CatalogService(
         store,
         clock,
@@ -251,12 +288,14 @@ def _catalog(settings: Settings, store: SqliteTaskStore, clock: SystemClock) -> 
             ConfiguredEndpoint(entry.cloud_type, entry.region, entry.url) for entry in settings.endpoint
         ),
         max_parallel_tasks=settings.server.max_parallel_tasks,
+        quotas=quotas,
+        sync_tasks=sync_store,
     )
 
 
 def _sync_limits(settings: Settings) -> SyncLimits:
     return SyncLimits(
-        tasks_num=settings.sync.max_tasks,
+        tasks_num=settings.quotas.sync_tasks,
         queued_num=settings.sync.max_queued_events,
         copies_num=settings.sync.max_copies,
     )

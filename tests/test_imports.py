@@ -22,7 +22,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "aio": frozenset({"domain"}),
     "telemetry": frozenset({"domain"}),
     "clock": frozenset({"domain", "ports"}),
-    "config": frozenset({"domain"}),
+    "config": frozenset({"domain", "notify_config"}),
+    "notify_config": frozenset({"domain"}),
     "wire": LEAVES,
     "engine": frozenset({"ports", "domain"}) | LEAVES,
     "drivers": frozenset({"ports", "domain", "wire"}) | LEAVES,
@@ -39,12 +40,15 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "demo": frozenset({"cli", "config", "domain", "pb"}),
     "__main__": frozenset({"cli"}),
     "daemon": EVERYTHING,
+    "daemon_notify": EVERYTHING,
     "workerd": EVERYTHING,
 }
 
 # Room -> the only rooms that may import it.
 ONLY_FROM: dict[str, frozenset[str]] = {
     "daemon": frozenset({"cli.serve"}),
+    "notify_config": frozenset({"config", "daemon_notify"}),
+    "daemon_notify": frozenset({"daemon"}),
     "workerd": frozenset(),  # started with -m in a worker process
     "cli.serve": frozenset({"cli"}),
     "demo": frozenset({"cli"}),
@@ -59,7 +63,7 @@ LIVES_IN: dict[str, frozenset[str]] = {
     "aiosqlite": frozenset({"store"}),
     "sqlite3": frozenset({"store"}),
     "cryptography": frozenset({"store"}),
-    "msgspec": frozenset({"executors", "api.rest", "config"}),
+    "msgspec": frozenset({"executors", "api.rest", "config", "notify_config"}),
     "nats": frozenset({"executors"}),
     "grpc": frozenset({"api.grpc", "cli", "pb"}),
     "grpc_health": frozenset({"api.grpc", "cli"}),

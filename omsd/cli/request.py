@@ -118,6 +118,19 @@ def destination_node(node: Node, keys: Keys) -> task_pb2.DstNodeReq:
     return message
 
 
+def smn_config(topic: str, ends: str, language: str, template: str | None) -> types_pb2.SmnConfig:
+    """Who is told of which ends. Raises UsageError if the ends cannot be read."""
+    triggers = [end.strip().upper() for end in ends.split(",") if end.strip()]
+    if not triggers or not set(triggers) <= {"SUCCESS", "FAILURE", "FAIL"}:
+        raise UsageError(f"--notify-on {ends!r}: write success, failure or success,failure")
+    return types_pb2.SmnConfig(
+        topic_urn=topic,
+        trigger_conditions=triggers,
+        language=language,
+        message_template_name=template or "",
+    )
+
+
 def _fill(message: Any, node: Node, keys: Keys) -> None:
     message.ak, message.sk = keys.access_key, keys.secret_key
     if keys.security_token:

@@ -7,6 +7,7 @@ from enum import IntEnum, IntFlag, StrEnum
 from typing import NewType
 
 from omsd.domain.caveats import Caveat
+from omsd.domain.notices import SmnConfig
 
 TaskId = NewType("TaskId", int)
 GroupId = NewType("GroupId", str)
@@ -142,7 +143,7 @@ class TaskSpec:
     """What a task was asked to do; never changes, but for priority and bandwidth, which Task holds.
 
     object_keys: for OBJECT names (a trailing / means a folder), for PREFIX key prefixes ("" is the whole bucket).
-    list_file: for LIST, else None. migrate_since_s: Unix seconds, 0 = everything.
+    list_file: for LIST, else None. migrate_since_s: Unix seconds, 0 = everything. smn: who is told of its end, None = nobody.
     """
 
     source: Location
@@ -160,6 +161,7 @@ class TaskSpec:
     list_file: ListFileRef | None = None
     encrypt_kms: bool = False
     restore_archived: bool = False
+    smn: SmnConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from omsd.domain.manifest import ListsFound, plan_manifests
 from omsd.domain.model import Shard, ShardId, ShardKind, Task, TaskCredentials, TaskId, TaskState, TaskType
 from omsd.domain.object_lists import NOT_STORED
 from omsd.domain.plan import ShardDraft, plan_retry, plan_shards
+from omsd.domain.quotas import CreationKind, Quotas
 from omsd.domain.task_machine import Decisive, Planned, Recovered, SlotGranted, Start
 from omsd.ports.clock import Clock
 from omsd.ports.listspool import ListSpool
@@ -21,6 +22,7 @@ from omsd.ports.taskstore import (
     CredentialsUnreadableError,
     InsertTask,
     LeaseShard,
+    NoteCreation,
     PutCredentials,
     TaskStore,
     TaskStoreError,
@@ -33,6 +35,7 @@ from omsd.service.channel import EventChannel, LedgerEvent
 from omsd.service.hot import HotShard, HotState, HotTask, Lease, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import Mover, Retry, Supplies, retryable_num
+from omsd.service.quotas import QuotaKeeper
 from omsd.service.recorder import ListRecorder
 from omsd.service.uploads import UploadBook
 
@@ -58,6 +61,7 @@ class Ledger:
         *,
         zone: tzinfo,
         last_ids: tuple[TaskId, ShardId],
+        quotas: QuotaKeeper | None = None,
     ) -> None:
         self._store = store
         self._channel = channel
@@ -65,9 +69,11 @@ class Ledger:
         self._board = board
         self._clock = clock
         self._zone = zone
+        self._quotas = quotas or QuotaKeeper(store, Quotas(), zone)
         self._state = HotState(*last_ids)
         self.sweeps_due = asyncio.Event()
-        self._mover = Mover(self._state, scheduler, board, clock, self.sweeps_due.set)
+        self.notices_due = asyncio.Event()
+        self._mover = Mover(self._state, scheduler, board, clock, self.sweeps_due.set, self.notices_due.set)
         self._recorder = ListRecorder(spool)
         self._uploads = UploadBook(self._state, self._mover, scheduler)
         self._accounts = Accounts(self._state, self._mover, self._recorder, self._uploads, scheduler, board)
@@ -183,6 +189,8 @@ class Ledger:
             return same_request(earlier, wish.request_fingerprint)
         now_s = self._clock.now_s()
         now_ms = int(now_s * 1000)
+        # All before is committed, and nobody else creates: of two calls that race the second finds the first.
+        await self._quotas.check_task(wish.project_id, now_ms)
         task_id = ids.next_task_id(self._state.last_task_id, now_ms)
         self._state.last_task_id = task_id
         name = ids.task_name(
@@ -203,10 +211,16 @@ class Ledger:
             request_id=wish.request_id,
             request_fingerprint=wish.request_fingerprint,
         )
-        stage.changes += [InsertTask(task), PutCredentials(task_id, wish.credentials)]
+        stage.changes += [
+            InsertTask(task),
+            NoteCreation(task.project_id, CreationKind.TASK, now_ms),
+            PutCredentials(task_id, wish.credentials),
+        ]
         hot = self._state.tasks[task_id] = HotTask(task)
         stage.touch(hot)
-        stage.after.append(partial(self._scheduler.enqueue, task_id, task.priority))
+        stage.after.append(
+            partial(self._scheduler.enqueue, task_id, task.priority, project_id=task.project_id)
+        )
         return task
 
     async def _change_all(self, wish: ChangeTasks, stage: Stage) -> None:

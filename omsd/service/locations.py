@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from omsd.domain.catalogue import (
@@ -17,6 +17,7 @@ from omsd.domain.catalogue import (
 from omsd.domain.model import CloudType, Location
 from omsd.service.findings import Findings
 from omsd.service.limits import BUCKET_NAME_LENGTHS
+from omsd.service.notice_topics import NoticeTopics
 from omsd.service.requests import DstNode, SrcNode
 
 NOT_YET = "not supported by this server yet; "
@@ -33,11 +34,12 @@ class ValidationPolicy:
     """What this server was configured to serve.
 
     served_regions: destination regions, empty = all. known_endpoints: those with an [[endpoint]]
-    of their own.
+    of their own. notices: topics that may be told of the end of a task.
     """
 
     served_regions: frozenset[str] = frozenset()
     known_endpoints: frozenset[tuple[CloudType, str]] = frozenset()
+    notices: NoticeTopics = field(default_factory=NoticeTopics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

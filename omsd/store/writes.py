@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from omsd.domain.quotas import DAY_MS
+from omsd.ports.notices import AddNotice, DropNotices
 from omsd.ports.taskstore import (
     AddFailed,
     AddShards,
@@ -24,6 +26,7 @@ from omsd.ports.taskstore import (
     InsertTask,
     LeaseShard,
     NarrowShard,
+    NoteCreation,
     PutCredentials,
     PutIntent,
     PutListPart,
@@ -34,6 +37,7 @@ from omsd.ports.taskstore import (
     TallyFailures,
     UpdateTask,
 )
+from omsd.store.noticerows import notice_writes
 from omsd.store.rows import Row, checkpoint_to_row, shard_to_row, task_to_row
 from omsd.store.seal import Sealer
 from omsd.store.uploadrows import sweep_writes, upload_writes
@@ -78,6 +82,10 @@ def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[R
             return sweep_writes(change, sealer)
         case PutListPart() | DropListPart() | DropListParts():
             return (_list_write(change),)
+        case AddNotice() | DropNotices():
+            return notice_writes(change)
+        case NoteCreation():
+            return _creation_writes(change)
         case _:
             return _shard_writes(change)
 
@@ -129,6 +137,16 @@ def _failure_writes(change: AddFailed | DropFailed | TallyFailures) -> Sequence[
         case TallyFailures():
             row = {**task, "code": change.code, "failed_num": change.failed_num, "message": change.message}
             return (("tally_failures", (row,)),)
+
+
+def _creation_writes(change: NoteCreation) -> Sequence[tuple[str, Sequence[Row]]]:
+    row: Row = {
+        "project_id": change.project_id,
+        "kind": change.kind.value,
+        "created_ms": change.created_ms,
+    }
+    before: Row = {"before_ms": change.created_ms - DAY_MS}
+    return (("prune_creations", (before,)), ("add_creation", (row,)))
 
 
 def _list_write(change: PutListPart | DropListPart | DropListParts) -> tuple[str, Sequence[Row]]:

@@ -10,6 +10,7 @@ from datetime import UTC
 from pathlib import Path
 
 from omsd.domain.model import LeaseId, Task, TaskState
+from omsd.domain.quotas import Quotas
 from omsd.ports.taskstore import TaskStoreError
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
 from omsd.service import requests
@@ -17,12 +18,15 @@ from omsd.service.calls import ChangeTasks
 from omsd.service.channel import ChannelClosedError, EventChannel
 from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
+from omsd.service.notice_topics import NoticeTopics
 from omsd.service.probing import EndsProbe
+from omsd.service.quotas import QuotaKeeper
 from omsd.service.recovery import Recovery, recover
 from omsd.service.sweeper import Sweeper
 from omsd.service.tasks import TaskService
 from omsd.service.validation import ValidationPolicy
 from omsd.service.views import TaskView
+from omsd.store.notices import SqliteNoticeStore
 from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
 from tests.fakes.clock import FakeClock
@@ -72,6 +76,9 @@ class Control:
     board: LiveBoard
     service: TaskService
     recovery: Recovery
+    quotas: QuotaKeeper
+    notices: SqliteNoticeStore
+    notices_due: asyncio.Event
     died: list[Exception] = field(default_factory=list)
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -141,23 +148,54 @@ async def control_process(
     max_parallel_tasks: int = 2,
     slots: int = 2,
     reports: bool = True,
+    quotas: Quotas | None = None,
+    topics: NoticeTopics | None = None,
 ) -> AsyncIterator[Control]:
     """From start to a death without goodbye: nothing is drained at the end."""
     clock = clock or FakeClock()
+    quotas = quotas or Quotas()
     store = FaultyStore(await SqliteTaskStore.open(state_dir), die_at=die_at, durable=durable)
     executor = FakeExecutor(world, slots=slots, reports=reports)
     channel = EventChannel()
-    scheduler = Scheduler(executor, clock, channel.order, SchedulerSettings(max_parallel_tasks, UTC))
+    scheduler = Scheduler(
+        executor,
+        clock,
+        channel.order,
+        SchedulerSettings(max_parallel_tasks, UTC, parallel_tasks=quotas.parallel_tasks),
+    )
     board = LiveBoard(clock)
     spool = FileSpool(state_dir)
-    ledger = Ledger(store, channel, scheduler, board, clock, spool, zone=UTC, last_ids=await store.last_ids())
+    keeper = QuotaKeeper(store, quotas, UTC)
+    ledger = Ledger(
+        store,
+        channel,
+        scheduler,
+        board,
+        clock,
+        spool,
+        zone=UTC,
+        last_ids=await store.last_ids(),
+        quotas=keeper,
+    )
+    notices = SqliteNoticeStore(store.real)
     sweeper = Sweeper(store, executor, clock, ledger, channel)
     ends = EndsProbe(executor, clock, deadline_s=5.0)
-    service = TaskService(store, channel, board, ends, clock, ValidationPolicy())
+    policy = ValidationPolicy(notices=topics or NoticeTopics())
+    service = TaskService(store, channel, board, ends, clock, policy, notices)
     try:
         await executor.start(channel)
         control = Control(
-            store, executor, clock, channel, scheduler, board, service, await recover(store, spool, ledger)
+            store,
+            executor,
+            clock,
+            channel,
+            scheduler,
+            board,
+            service,
+            await recover(store, spool, ledger),
+            keeper,
+            notices,
+            ledger.notices_due,
         )
         async with asyncio.TaskGroup() as group:
             running = [

@@ -14,6 +14,7 @@ from omsd.domain.caveats import CAVEAT_TEXTS
 from omsd.domain.errors import RequestError, Violation
 from omsd.domain.manifest import is_folder
 from omsd.domain.model import BandwidthWindow, ListFileRef, ListRecords, Location, TaskId, TaskSpec, TaskState
+from omsd.domain.notices import SmnInfo
 from omsd.pb.v1 import task_pb2, types_pb2
 from omsd.service import requests
 from omsd.service.views import TaskPage, TaskView
@@ -55,7 +56,7 @@ def create_from_pb(message: task_pb2.CreateTaskRequest) -> requests.CreateTask:
         migrate_since=given(message, "migrate_since"),
         bandwidth_policy=rules_from_pb(message.bandwidth_policy) or None,
         source_cdn=cdn_from_pb(message.source_cdn) if message.HasField("source_cdn") else None,
-        smn_config=_smn_from_pb(message.smn_config) if message.HasField("smn_config") else None,
+        smn_config=smn_from_pb(message.smn_config) if message.HasField("smn_config") else None,
         enable_metadata_migration=given(message, "enable_metadata_migration"),
         enable_restore=given(message, "enable_restore"),
         enable_failed_object_recording=given(message, "enable_failed_object_recording"),
@@ -181,6 +182,8 @@ def task_to_pb(view: TaskView) -> task_pb2.Task:
             for caveat, num in task.caveats
         ],
     )
+    if view.smn is not None:
+        message.smn_info.CopyFrom(smn_info_to_pb(view.smn))
     if task.state is TaskState.FAILED:
         message.error_reason.error_code = task.error_code
         message.error_reason.error_msg = task.error_message
@@ -290,12 +293,24 @@ def cdn_from_pb(cdn: types_pb2.SourceCdnReq) -> requests.SourceCdn:
     )
 
 
-def _smn_from_pb(smn: types_pb2.SmnConfig) -> requests.SmnConfig:
+def smn_from_pb(smn: types_pb2.SmnConfig) -> requests.SmnConfig:
+    """The wish as written."""
     return requests.SmnConfig(
         topic_urn=smn.topic_urn or None,
         trigger_conditions=tuple(smn.trigger_conditions),
         language=smn.language or None,
         message_template_name=smn.message_template_name or None,
+    )
+
+
+def smn_info_to_pb(info: SmnInfo) -> types_pb2.SmnInfo:
+    """What became of a notice."""
+    return types_pb2.SmnInfo(
+        notify_result=info.sent,
+        notify_error_message=info.error_code,
+        topic_name=info.topic_name,
+        is_pending=info.pending,
+        notify_error_detail=info.detail,
     )
 
 
