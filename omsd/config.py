@@ -214,6 +214,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
 }
 
 
+_DEFAULT = "default"
 # Keys that had another place; they mean the same as ever.
 _MOVED = {("sync", "max_tasks"): ("quotas", "sync_tasks")}
 
@@ -240,8 +241,8 @@ def load_settings(
     table = _read(path)
     values: dict[str, dict[str, _Raw]] = {name: {} for name in _SECTIONS}
     values["server"] = {
-        "state_dir": _Raw(_default_state_dir(environ), "default", True),
-        "time_zone": _Raw(_server_time_zone(environ), "default", True),
+        "state_dir": _Raw(_default_state_dir(environ), _DEFAULT, True),
+        "time_zone": _Raw(_server_time_zone(environ), _DEFAULT, True),
     }
     _take_file(table, str(path), values, problems)
     _take_environment(environ, values, problems)
@@ -318,16 +319,13 @@ def _take_environment(
 
 
 def _take(values: dict[str, dict[str, _Raw]], section: str, key: str, raw: _Raw, problems: list[str]) -> None:
-    """The value stands under its key, or its old place leads to the present one."""
-    moved = _MOVED.get((section, key))
-    if moved is None:
-        if _known(section, key, raw.origin, problems):
-            values[section][key] = raw
+    """The value stands under its key; an old place leads to the present one."""
+    section, key = _MOVED.get((section, key), (section, key))
+    if not _known(section, key, raw.origin, problems):
         return
-    section, key = moved
     other = values[section].get(key)
-    if other is not None and other.textual is raw.textual:
-        problems.append(f"{raw.origin}: is now [{section}] {key}, which is given as well; keep one of them")
+    if other is not None and other.origin != _DEFAULT and other.textual is raw.textual:
+        problems.append(f"{raw.origin}: is the same as {other.origin}; keep [{section}] {key} alone")
     values[section][key] = raw
 
 
