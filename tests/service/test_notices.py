@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from omsd.domain.model import TaskState
 from omsd.domain.notices import NoticeId, SmnInfo
 from omsd.ports.taskstore import TaskStoreError
 from omsd.service import requests
+from omsd.store.sqlite import DATABASE_FILE
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
 from tests.noticeserver import PUBLISHED, NoticeServer, start_notice_server
-from tests.service.harness import PROJECT, Control, control_process, create_request, start_request
+from tests.service.harness import PROJECT, control_process, create_request, start_request
 from tests.service.notice_harness import (
     HOOK_URN,
     SECRET,
@@ -267,7 +269,7 @@ async def test_each_end_is_told_and_the_last_one_is_shown(tmp_path: Path, server
         async with sending(control, server, tmp_path):
             assert await settled(control, task_id) == SENT
             await control.until(lambda: len(server.seen()) == 2)
-        assert await _rows(control) == [(str(task_id), "sent")]
+        assert await _rows(tmp_path) == [(str(task_id), "sent")]
     assert sorted(post.json["type"] for post in server.seen()) == ["task.failed", "task.succeeded"]
 
 
@@ -282,20 +284,31 @@ async def test_a_due_notice_is_sent_although_its_task_is_deleted_and_leaves_noth
             assert await settled(control, kept) == SENT
             await control.until(lambda: len(server.seen()) == 2)
         await control.service.delete(PROJECT, kept)
-        assert await _rows(control) == []
+        assert await _rows(tmp_path) == []
     assert {post.json["id"] for post in server.seen()} == {str(gone), str(kept)}
 
 
-async def _rows(control: Control) -> list[tuple[str, str]]:
-    store = control.store.real
-    async with asyncio.timeout(10):
-        # The sender's last settling may still be on its way.
-        while True:
-            cursor = await store._reader.execute("SELECT owner_id, state FROM notices")
-            rows = [(row[0], row[1]) for row in await cursor.fetchall()]
-            if all(state != "due" for _, state in rows):
-                return rows
-            await asyncio.sleep(0.01)
+async def _rows(state_dir: Path) -> list[tuple[str, str]]:
+    """Owner and state of what is stored, once nothing is due."""
+    database = sqlite3.connect(state_dir / DATABASE_FILE)
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                rows = database.execute("SELECT owner_id, state FROM notices").fetchall()
+                if all(state != "due" for _, state in rows):
+                    return rows
+                await asyncio.sleep(0.01)
+    finally:
+        database.close()
+
+
+def _alter(state_dir: Path, statement: str, value: str) -> None:
+    database = sqlite3.connect(state_dir / DATABASE_FILE)
+    try:
+        database.execute(statement, (value,))
+        database.commit()
+    finally:
+        database.close()
 
 
 async def test_a_row_that_is_damaged_and_a_sink_that_breaks_end_nothing(
@@ -303,7 +316,7 @@ async def test_a_row_that_is_damaged_and_a_sink_that_breaks_end_nothing(
 ) -> None:
     async with control_process(tmp_path, good_world(), topics=TOPICS) as control:
         first = await end(control, telling(HOOK_URN))
-        await control.store.real._writer.execute("UPDATE notices SET facts = '{'")
+        _alter(tmp_path, "UPDATE notices SET facts = ?", "{")
         second = await end(control, telling(HOOK_URN))
         async with sending(control, server, tmp_path, sink=NoSink(RuntimeError("never thought of"))):
             infos = [await settled(control, task_id) for task_id in (first, second)]
@@ -319,7 +332,7 @@ async def test_facts_of_another_version_are_read_as_far_as_they_are_known(
     async with control_process(tmp_path, good_world(), topics=TOPICS) as control:
         task_id = await end(control, telling(HOOK_URN))
         facts = json.dumps({"name": "old", "succeeded": True, "of_the_future": 1})
-        await control.store.real._writer.execute("UPDATE notices SET facts = ?", (facts,))
+        _alter(tmp_path, "UPDATE notices SET facts = ?", facts)
         async with sending(control, server, tmp_path):
             assert await settled(control, task_id) == SENT
     assert server.seen()[0].json["facts"]["name"] == "old"
