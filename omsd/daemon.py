@@ -158,7 +158,7 @@ class _Daemon:
         self._syncs = SyncLedger(sync_store, self._executor, clock, _sync_limits(settings), random.random)
         syncs = SyncService(sync_store, self._syncs, ends, clock, _policy(settings), zone)
         self._service = TaskService(
-            store, self._channel, self._board, ends, clock, _policy(settings), notice_store
+            store, self._channel, self._board, ends, clock, _policy(settings), notice_store, quotas
         )
         buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
         self._server = GrpcServer(

@@ -22,6 +22,7 @@ from omsd.service.channel import EventChannel
 from omsd.service.ledger import same_request, unknown_task
 from omsd.service.live import LiveBoard
 from omsd.service.probing import EndsProbe
+from omsd.service.quotas import QuotaKeeper
 from omsd.service.validation import (
     ValidatedTask,
     ValidationPolicy,
@@ -50,6 +51,7 @@ class TaskService:
         clock: Clock,
         policy: ValidationPolicy,
         notices: NoticeStore,
+        quotas: QuotaKeeper,
     ) -> None:
         self._store = store
         self._channel = channel
@@ -58,6 +60,7 @@ class TaskService:
         self._clock = clock
         self._policy = policy
         self._notices = notices
+        self._quotas = quotas
 
     async def create(self, project_id: str, request: requests.CreateTask) -> Task:
         """The task waits for its slot; a repeat with the same request_id returns the same task. Source: API reference 5.2.3."""
@@ -68,6 +71,8 @@ class TaskService:
             earlier = await self._store.find_request(project_id, request_id)
             if earlier is not None:
                 return same_request(earlier, fingerprint)
+        # The ledger decides; but who has no room left need not wait for two clouds to hear it, nor bother them.
+        await self._quotas.check_task(project_id, int(self._clock.now_s() * 1000))
         await self._ends.check(valid.spec, valid.credentials)
         wish = CreateTask(
             project_id, valid.spec, valid.credentials, valid.priority, valid.windows, request_id, fingerprint

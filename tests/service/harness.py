@@ -181,7 +181,7 @@ async def control_process(
     sweeper = Sweeper(store, executor, clock, ledger, channel)
     ends = EndsProbe(executor, clock, deadline_s=5.0)
     policy = ValidationPolicy(notices=topics or NoticeTopics())
-    service = TaskService(store, channel, board, ends, clock, policy, notices)
+    service = TaskService(store, channel, board, ends, clock, policy, notices, keeper)
     try:
         await executor.start(channel)
         control = Control(
