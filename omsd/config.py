@@ -29,8 +29,10 @@ from omsd.notify_config import ENTRIES as NOTIFY_ENTRIES
 from omsd.notify_config import NotifySettings, SmnSettings, TopicSettings, entry_faults
 
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 ENV_PREFIX = "OMSD_"
 LOOPBACK = "loopback"
+AUTH_METHODS = ("token", "signature", "certificate")
 _LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
 
 _BANDWIDTH = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmg]i?)b?(?:/s)?)?", re.IGNORECASE)
@@ -55,11 +57,12 @@ class ConfigError(OmsdError):
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the daemon is.
 
-    grpc_listen: host:port or unix:/path. workers 0: one per core. regions: destination regions served, empty
-    for all.
+    grpc_listen, rest_listen: host:port or unix:/path; rest_listen None: the REST API is off. workers 0: one per core.
+    regions: destination regions served, empty for all.
     """
 
     grpc_listen: str = "127.0.0.1:7070"
+    rest_listen: str | None = None
     state_dir: Path
     workers: Annotated[int, Meta(ge=0, le=1024)] = 0
     max_parallel_tasks: Annotated[int, Meta(ge=1, le=1000)] = 5
@@ -105,11 +108,27 @@ class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Synchronization tasks; how many a project may have is in [quotas].
 
     max_queued_events: accepted and not finished, per task; more are refused. max_copies: objects copied at
-    once, per task.
+    once, per task. events_listen: host:port or unix:/path where S3 event notifications are taken, None = nowhere; each comes with the
+    secret of its task. events_cert_file, events_key_file: its certificate chain and key, PEM; None = those of [tls].
     """
 
     max_queued_events: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
     max_copies: Annotated[int, Meta(ge=1, le=1024)] = 32
+    events_listen: str | None = None
+    events_cert_file: Path | None = None
+    events_key_file: Path | None = None
+
+
+class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Task groups.
+
+    objects_per_task, gib_per_task: a group begins its next task when one has so many objects, or so much in them. The defaults are the
+    documented limits of what is better migrated by one task. How many
+    a project may create in a day is in [quotas].
+    """
+
+    objects_per_task: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 5_000_000
+    gib_per_task: Annotated[int, Meta(ge=1, le=1_048_576)] = 3072
 
 
 Number = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -165,10 +184,29 @@ class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The gRPC server's certificate chain and key, PEM; both or neither."""
+    """The certificate chain and key of both APIs, PEM; both or neither.
+
+    client_ca_file: of gRPC: only callers with a certificate of these authorities can connect.
+    """
 
     cert_file: Path | None = None
     key_file: Path | None = None
+    client_ca_file: Path | None = None
+
+
+class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may call.
+
+    methods: how callers prove who they are, of AUTH_METHODS; empty: nobody is asked, and only this machine can connect. users_file:
+    users, their projects and keys. token_lifetime_h: how long a token is good. clock_skew_s: how far X-Sdk-Date of a signed request
+    may be from our clock. max_failures_per_minute: of an address, and of a user or AK.
+    """
+
+    methods: tuple[str, ...] = ()
+    users_file: Path | None = None
+    token_lifetime_h: Annotated[float, Meta(gt=0, le=24)] = 24.0
+    clock_skew_s: Seconds = 900.0
+    max_failures_per_minute: Annotated[int, Meta(ge=1, le=10_000)] = 10
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,8 +234,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sync: SyncSettings
     quotas: QuotaSettings
     notify: NotifySettings
+    groups: GroupSettings
     network: NetworkSettings
     tls: TlsSettings
+    auth: AuthSettings
     log: LogSettings
     endpoint: tuple[EndpointSettings, ...] = ()
 
@@ -208,8 +248,10 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "sync": SyncSettings,
     "quotas": QuotaSettings,
     "notify": NotifySettings,
+    "groups": GroupSettings,
     "network": NetworkSettings,
     "tls": TlsSettings,
+    "auth": AuthSettings,
     "log": LogSettings,
 }
 
@@ -388,30 +430,41 @@ def _choices(hint: Any) -> tuple[Any, ...]:
 def _check_value(section: str, key: str, value: Any) -> None:
     """Raise ValueError if a value of the right type cannot be meant."""
     match f"{section}.{key}":
-        case "server.grpc_listen":
+        case "server.grpc_listen" | "server.rest_listen" | "sync.events_listen":
             _check_listen(value)
         case "server.time_zone":
             if not _is_zone(value):
                 close = difflib.get_close_matches(value, sorted(available_timezones()), n=1)
                 hint = f"; did you mean {close[0]!r}?" if close else ", like 'Europe/Berlin' or 'UTC'"
                 raise ValueError("not an IANA time zone" + hint)
-        case "limits.machine_bandwidth":
-            if value is not None:
-                parse_bandwidth(value)
+        case "limits.machine_bandwidth" if value is not None:
+            parse_bandwidth(value)
         case "server.regions":
-            if any(not region or len(region) > 100 for region in value):
-                raise ValueError("a region has 1 to 100 characters")
+            _check_regions(value)
         case "network.allow_private":
             for entry in value:
                 _check_network(entry)
-        case "network.ca_file" | "tls.cert_file" | "tls.key_file":
+        case "auth.methods":
+            _check_methods(value)
+        case (
+            "network.ca_file"
+            | "tls.cert_file"
+            | "tls.key_file"
+            | "tls.client_ca_file"
+            | "auth.users_file"
+            | "sync.events_cert_file"
+            | "sync.events_key_file"
+        ):
             if value is not None and not os.access(value, os.R_OK):
                 raise ValueError("the file does not exist or cannot be read")
         case _:
             pass
 
 
-def _check_listen(listen: str) -> None:
+def _check_listen(listen: str | None) -> None:
+    """Raises ValueError if it is no address."""
+    if listen is None:
+        return
     if listen.startswith("unix:"):
         if not listen.removeprefix("unix:").strip("/"):
             raise ValueError("unix: wants the path of a socket, like unix:/run/omsd/omsd.sock")
@@ -420,17 +473,28 @@ def _check_listen(listen: str) -> None:
     host = host.strip("[]")
     if not separator or not host or not port.isdecimal() or int(port) > 65_535:
         raise ValueError("must be host:port, like 127.0.0.1:7070, or unix:/path")
-    if host == "localhost":
-        return
+
+
+def _check_regions(regions: tuple[str, ...]) -> None:
+    if any(not region or len(region) > 100 for region in regions):
+        raise ValueError("a region has 1 to 100 characters")
+
+
+def _check_methods(methods: tuple[str, ...]) -> None:
+    for method in methods:
+        if method not in AUTH_METHODS:
+            raise ValueError(f"{method!r} is none of {', '.join(AUTH_METHODS)}")
+
+
+def is_local(listen: str) -> bool:
+    """Can only this machine connect to the address?"""
+    if listen.startswith("unix:"):
+        return True
+    host = listen.rpartition(":")[0].strip("[]")
     try:
-        loopback = ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
-        raise ValueError(
-            "the API has no authentication yet, so only a loopback address (127.0.0.1, [::1], localhost) "
-            "or unix:/path is allowed"
-        )
+        return False
 
 
 def _check_network(entry: str) -> None:
@@ -523,11 +587,43 @@ def _url_fault(url: str) -> str:
 
 def _check(settings: Settings) -> None:
     """Raise ConfigError for values that are right alone and wrong together."""
-    if (settings.tls.cert_file is None) != (settings.tls.key_file is None):
-        missing = "key_file" if settings.tls.key_file is None else "cert_file"
-        raise ConfigError(
-            (f"[tls] {missing} is missing: cert_file and key_file are given both or not at all",)
-        )
+    problems = (*_pair_problems(settings), *_tls_problems(settings.tls), *_auth_problems(settings))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _pair_problems(settings: Settings) -> Iterator[str]:
+    tls, sync = settings.tls, settings.sync
+    pairs = (
+        ("[tls]", "cert_file", tls.cert_file, "key_file", tls.key_file),
+        ("[sync]", "events_cert_file", sync.events_cert_file, "events_key_file", sync.events_key_file),
+    )
+    for section, cert, cert_file, key, key_file in pairs:
+        if (cert_file is None) != (key_file is None):
+            missing = key if key_file is None else cert
+            yield f"{section} {missing} is missing: {cert} and {key} are given both or not at all"
+
+
+def _tls_problems(tls: TlsSettings) -> Iterator[str]:
+    if tls.client_ca_file is not None and tls.cert_file is None and tls.key_file is None:
+        yield "[tls] client_ca_file is given without cert_file and key_file: callers show certificates to a server that has one"
+
+
+def _auth_problems(settings: Settings) -> Iterator[str]:
+    auth = settings.auth
+    for key in ("grpc_listen", "rest_listen"):
+        listen = getattr(settings.server, key)
+        if listen is not None and not auth.methods and not is_local(listen):
+            yield (
+                f'[server] {key} = "{listen}": other machines can connect there, so callers must prove who they '
+                "are: set [auth] methods and users_file, or listen on a loopback address (127.0.0.1, [::1], localhost) or unix:/path"
+            )
+    if auth.methods and auth.users_file is None:
+        yield "[auth] users_file is missing: with methods it says who may call"
+    if auth.users_file is not None and not auth.methods:
+        yield f"[auth] methods is missing: users_file has an effect only with some of {', '.join(AUTH_METHODS)}"
+    if "certificate" in auth.methods and settings.tls.client_ca_file is None:
+        yield "[tls] client_ca_file is missing: [auth] methods has 'certificate', and it says whose certificates are good"
 
 
 def _default_state_dir(environ: Mapping[str, str]) -> str:

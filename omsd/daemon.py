@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+import ssl
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,19 +14,38 @@ from pathlib import Path
 import uvloop
 
 from omsd import __version__
-from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service, sync_service
+from omsd.accounts.keyfile import TokenKeyFile
+from omsd.accounts.usersfile import UsersFileError, read_accounts
+from omsd.api.events.server import EventServer, KeyPair
+from omsd.api.grpc.server import (
+    Certificate,
+    GrpcServer,
+    bucket_service,
+    catalog_service,
+    group_service,
+    sync_service,
+)
+from omsd.api.rest.app import RestApp
+from omsd.api.rest.server import RestServer
+from omsd.api.rest.services import Services
 from omsd.clock import SystemClock
-from omsd.config import MIB, Settings
+from omsd.config import GIB, MIB, Settings, is_local
 from omsd.daemon_notify import Notices, topics_of
+from omsd.domain.access import Accounts, AuthMethod
 from omsd.domain.errors import OmsdError
+from omsd.domain.group_plan import TaskTarget
 from omsd.domain.model import ShardId, TaskId
 from omsd.domain.quotas import Quotas
 from omsd.executors.local import LocalExecutor
 from omsd.executors.settings import WorkerEndpoint, WorkerSettings, encode_settings
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
+from omsd.service.access import AccessService, AccessSettings
 from omsd.service.buckets import BucketService
 from omsd.service.catalog import CatalogService, ConfiguredEndpoint
 from omsd.service.channel import EventChannel
+from omsd.service.group_ledger import Planning
+from omsd.service.group_planner import GroupPlanner
+from omsd.service.groups import GroupService
 from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
 from omsd.service.locations import ValidationPolicy
@@ -35,8 +55,10 @@ from omsd.service.recovery import recover
 from omsd.service.sweeper import Sweeper
 from omsd.service.sync_hot import SyncLimits
 from omsd.service.sync_ledger import SyncLedger
+from omsd.service.sync_receiver import EventReceiver
 from omsd.service.syncs import SyncService
 from omsd.service.tasks import TaskService
+from omsd.store.groups import SqliteGroupStore
 from omsd.store.notices import SqliteNoticeStore
 from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
@@ -89,20 +111,22 @@ async def _serve(settings: Settings) -> None:
 
 
 class _Signals:
-    """SIGTERM and SIGINT as two events: the first signal asks for a drain, the second for the end."""
+    """SIGTERM and SIGINT as two events: the first signal asks for a drain, the second for the end. SIGHUP: files are read again."""
 
     def __init__(self) -> None:
         self.drain = asyncio.Event()
         self.cut = asyncio.Event()
+        self.reload = asyncio.Event()
 
     def __enter__(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._came)
+        loop.add_signal_handler(signal.SIGHUP, self.reload.set)
 
     def __exit__(self, *_: object) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
 
     def _came(self) -> None:
@@ -139,6 +163,8 @@ class _Daemon:
         )
         self._spool = FileSpool(settings.server.state_dir)
         quotas = QuotaKeeper(store, _quotas(settings), zone)
+        self._group_store = SqliteGroupStore(store)
+        self._planner = GroupPlanner(self._executor, clock, self._channel.order)
         self._ledger = Ledger(
             store,
             self._channel,
@@ -146,6 +172,7 @@ class _Daemon:
             self._board,
             clock,
             self._spool,
+            _planning(settings, self._group_store, self._planner),
             zone=zone,
             last_ids=last_ids,
             quotas=quotas,
@@ -156,17 +183,36 @@ class _Daemon:
         ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
         sync_store = SqliteSyncStore(store)
         self._syncs = SyncLedger(sync_store, self._executor, clock, _sync_limits(settings), random.random)
-        syncs = SyncService(sync_store, self._syncs, ends, clock, _policy(settings), zone)
+        syncs = SyncService(
+            sync_store,
+            self._syncs,
+            ends,
+            clock,
+            _policy(settings),
+            zone,
+            events_listen=settings.sync.events_listen or "",
+        )
+        self._events = _event_server(settings, EventReceiver(self._syncs, clock))
         self._service = TaskService(
             store, self._channel, self._board, ends, clock, _policy(settings), notice_store, quotas
         )
+        self._access = _access(settings, clock)
+        groups = GroupService(
+            self._group_store, store, self._channel, self._board, ends, clock, _policy(settings)
+        )
         buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
+        catalog = _catalog(settings, store, clock, quotas, sync_store)
+        self._rest = _rest_server(
+            settings, Services(self._access, self._service, groups, syncs, buckets, catalog)
+        )
         self._server = GrpcServer(
             self._service,
             bucket_service(buckets),
-            catalog_service(_catalog(settings, store, clock, quotas, sync_store)),
+            catalog_service(catalog),
             sync_service(syncs),
+            group_service(groups),
             listen=settings.server.grpc_listen,
+            access=self._access,
             certificate=_certificate(settings),
         )
 
@@ -177,22 +223,29 @@ class _Daemon:
             executor = outer.create_task(self._executor.serve(self._channel), name="executor")
             async with asyncio.timeout(_WORKERS_START_DEADLINE_S):
                 await self._executor.wait_ready()
-            found = await recover(self._store, self._spool, self._ledger)
+            found = await recover(self._store, self._group_store, self._spool, self._ledger)
             sync_events_num = await self._syncs.recover()
             ledger = outer.create_task(self._ledger.run(), name="ledger")
             syncs = outer.create_task(self._syncs.run(), name="sync ledger")
             scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
             sweeper = outer.create_task(self._sweeper.run(), name="sweeper")
             notices = outer.create_task(self._notices.run(), name="notices")
+            reloader = outer.create_task(self._reload_at(signals), name="reload")
+            planner = outer.create_task(self._planner.run(), name="group planner")
             address = await self._server.start()
+            rest_address = await self._rest.start() if self._rest is not None else ""
+            events_address = await self._events.start() if self._events is not None else ""
             _log.info(
                 "ready",
                 version=__version__,
                 grpc=address,
+                rest=rest_address,
+                events=events_address,
                 state_dir=str(self._settings.server.state_dir),
                 workers=self._executor.worker_count(),
                 resumed=found.migrating_num,
                 waiting=found.waiting_num,
+                groups=found.groups_num,
                 sync_events=sync_events_num,
             )
             notifier.ready()
@@ -202,8 +255,10 @@ class _Daemon:
                 _log.info("stopping", grace_s=self._settings.limits.drain_grace_s)
             finally:
                 # Also when a part has failed: the outer group is being cancelled then, and the calls must not hang.
-                await self._server.stop(grace_s=_CALLS_GRACE_S)
+                await self._stop_servers()
             sweeper.cancel()
+            reloader.cancel()
+            planner.cancel()
             await self._stop(outer, signals, scheduler)
             await executor
             await self._channel.close()
@@ -213,6 +268,15 @@ class _Daemon:
             # Last, so that what has ended until now is told if that is quick; the rest is due at the next start.
             notices.cancel()
 
+    async def _stop_servers(self) -> None:
+        """No call and no event is taken any more."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._server.stop(grace_s=_CALLS_GRACE_S), name="stop of gRPC")
+            if self._rest is not None:
+                group.create_task(self._rest.stop(grace_s=_CALLS_GRACE_S), name="stop of REST")
+            if self._events is not None:
+                group.create_task(self._events.stop(), name="stop of the event receiver")
+
     async def _stop(self, outer: asyncio.TaskGroup, signals: _Signals, scheduler: asyncio.Task[None]) -> None:
         """Nothing new is leased, what runs is drained; a second signal cuts it."""
         self._scheduler.hold()
@@ -221,6 +285,19 @@ class _Daemon:
         await self._executor.stop(grace_s=self._settings.limits.drain_grace_s)
         hurry.cancel()
         scheduler.cancel()
+
+    async def _reload_at(self, signals: _Signals) -> None:
+        """Users as the file has them now, at each signal; a file that cannot be used changes nothing."""
+        while True:
+            await signals.reload.wait()
+            signals.reload.clear()
+            try:
+                accounts = await asyncio.to_thread(_accounts, self._settings)
+            except UsersFileError as error:
+                _log.error("users_file_not_reloaded", problems=list(error.problems))
+                continue
+            self._access.replace_accounts(accounts)
+            _log.info("users_file_reloaded", users=len(accounts.users), projects=len(accounts.projects))
 
     async def _hurry_at(self, signals: _Signals) -> None:
         await signals.cut.wait()
@@ -301,11 +378,67 @@ def _sync_limits(settings: Settings) -> SyncLimits:
     )
 
 
+def _access(settings: Settings, clock: SystemClock) -> AccessService:
+    auth = settings.auth
+    if auth.methods and settings.tls.cert_file is None and not is_local(settings.server.grpc_listen):
+        _log.warning(
+            "grpc_in_plain_text",
+            listen=settings.server.grpc_listen,
+            advice="set [tls] cert_file and key_file",
+        )
+    return AccessService(
+        _accounts(settings),
+        TokenKeyFile(settings.server.state_dir).current,
+        clock,
+        AccessSettings(
+            methods=frozenset(map(AuthMethod, auth.methods)),
+            token_lifetime_s=round(auth.token_lifetime_h * 3600),
+            clock_skew_s=auth.clock_skew_s,
+            max_failures_per_minute=auth.max_failures_per_minute,
+        ),
+    )
+
+
+def _accounts(settings: Settings) -> Accounts:
+    """Raises UsersFileError."""
+    if settings.auth.users_file is None:
+        return Accounts()
+    return read_accounts(settings.auth.users_file, os.environ.get("CREDENTIALS_DIRECTORY", ""))
+
+
+def _planning(settings: Settings, store: SqliteGroupStore, planner: GroupPlanner) -> Planning:
+    target = TaskTarget(settings.groups.objects_per_task, settings.groups.gib_per_task * GIB)
+    return Planning(store, planner, target)
+
+
 def _certificate(settings: Settings) -> Certificate | None:
     tls = settings.tls
     if tls.cert_file is None or tls.key_file is None:
         return None
-    return Certificate(tls.cert_file.read_bytes(), tls.key_file.read_bytes())
+    client_ca = tls.client_ca_file.read_bytes() if tls.client_ca_file is not None else None
+    return Certificate(tls.cert_file.read_bytes(), tls.key_file.read_bytes(), client_ca)
+
+
+def _rest_server(settings: Settings, services: Services) -> RestServer | None:
+    listen, tls = settings.server.rest_listen, settings.tls
+    if listen is None:
+        return None
+    if settings.auth.methods and tls.cert_file is None and not is_local(listen):
+        _log.warning("rest_in_plain_text", listen=listen, advice="set [tls] cert_file and key_file")
+    context = None
+    if tls.cert_file is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    return RestServer(RestApp(services), listen=listen, tls=context)
+
+
+def _event_server(settings: Settings, receiver: EventReceiver) -> EventServer | None:
+    sync, tls = settings.sync, settings.tls
+    if sync.events_listen is None:
+        return None
+    cert_file, key_file = sync.events_cert_file or tls.cert_file, sync.events_key_file or tls.key_file
+    key_pair = KeyPair(cert_file, key_file) if cert_file is not None and key_file is not None else None
+    return EventServer(receiver, listen=sync.events_listen, key_pair=key_pair)
 
 
 def _leaves(group: BaseExceptionGroup[OmsdError]) -> list[OmsdError]:

@@ -160,11 +160,12 @@ class S3Server:
     buckets: list[str] = field(default_factory=list)
     leftovers: list[Path] = field(default_factory=list, repr=False)
 
-    async def make_bucket(self) -> str:
-        """The name of a new empty bucket; removed after the test that made it."""
+    async def make_bucket(self, *, keep: bool = False) -> str:
+        """The name of a new empty bucket; removed after the test that made it, or kept as long as the server lives."""
         bucket = f"t-{secrets.token_hex(8)}"
         await asyncio.to_thread(self.admin.create_bucket, Bucket=bucket)
-        self.buckets.append(bucket)
+        if not keep:
+            self.buckets.append(bucket)
         return bucket
 
     async def delete_bucket(self, bucket: str) -> None:
@@ -279,8 +280,21 @@ def _server(
     )
 
 
-def start_seaweed(folder: Path, *, tls: tuple[Path, Path] | None = None) -> S3Server:
-    """A SeaweedFS server with an S3 gateway is up. tls: certificate and key file, then it speaks https."""
+SEAWEED_PORTS = ("master", "volume", "filer", "s3")
+
+
+def seaweed_ports() -> dict[str, int]:
+    """Free ports for a SeaweedFS server, by name."""
+    return {name: free_port(with_grpc=True) for name in SEAWEED_PORTS}
+
+
+def start_seaweed(
+    folder: Path, *, tls: tuple[Path, Path] | None = None, ports: Mapping[str, int] | None = None
+) -> S3Server:
+    """A SeaweedFS server with an S3 gateway is up. tls: certificate and key file, then it speaks https.
+
+    ports: of an earlier one in the same folder, whose data it goes on with.
+    """
     identities = [
         ("admin", "AKADMIN", "SKADMIN", ["Admin", "Read", "Write", "List", "Tagging"]),
         ("tester", "AKTEST", "SKTEST", ["Read", "Write", "List", "Tagging"]),
@@ -297,9 +311,8 @@ def start_seaweed(folder: Path, *, tls: tuple[Path, Path] | None = None) -> S3Se
         )
     )
     data = folder / "data"
-    data.mkdir()
-    names = ("master", "volume", "filer", "s3")
-    ports = {name: free_port(with_grpc=True) for name in names}
+    data.mkdir(exist_ok=True)
+    ports = ports or seaweed_ports()
     scheme = "http"
     tls_args: list[str] = []
     if tls is not None:

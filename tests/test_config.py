@@ -97,6 +97,10 @@ def test_the_time_zone_of_the_server_is_the_default() -> None:
         ('[log]\nlevel = "chatty"', 'level = "chatty": must be one of debug, info, warning, error'),
         ("[log", "not valid TOML"),
         ('[tls]\ncert_file = "/dev/null"', "[tls] key_file is missing"),
+        ('[sync]\nevents_key_file = "/dev/null"', "[sync] events_cert_file is missing"),
+        ('[sync]\nevents_key_file = "/not/there"', "[sync] events_key_file"),
+        ('[sync]\nevents_listen = "7071"', "must be host:port"),
+        ('[sync]\nevents_listen = "unix:"', "path of a socket"),
         ("endpoint = 1", "endpoint must be written [[endpoint]]"),
         ("[[endpoint]]\nurll = 'x'", "number 1: unknown key 'urll'; did you mean 'url'?"),
         ("[[endpoint]]\nurl = 'http://h'", "number 1: region is missing"),
@@ -129,10 +133,45 @@ def test_every_problem_is_reported_with_where_it_stands(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:7070", "10.1.2.3:7070", "[::]:7070", "example.com:7070"])
-def test_an_address_others_can_reach_is_refused_while_there_is_no_authentication(
-    tmp_path: Path, listen: str
+def test_an_address_others_can_reach_wants_authentication(tmp_path: Path, listen: str) -> None:
+    text = f'[server]\ngrpc_listen = "{listen}"\n'
+    assert f'grpc_listen = "{listen}": other machines can connect there' in problems(tmp_path, text)
+    users = tmp_path / "users.toml"
+    users.write_text("")
+    settings = load(tmp_path, f'{text}[auth]\nmethods = ["token"]\nusers_file = "{users}"\n')
+    assert settings.server.grpc_listen == listen
+    assert settings.auth.methods == ("token",)
+
+
+@pytest.mark.parametrize(
+    ("auth", "tls", "expected"),
+    [
+        ('methods = ["token"]', "", "[auth] users_file is missing"),
+        (
+            'users_file = "{file}"',
+            "",
+            "[auth] methods is missing: users_file has an effect only with some of",
+        ),
+        (
+            'methods = ["tokens"]\nusers_file = "{file}"',
+            "",
+            "'tokens' is none of token, signature, certificate",
+        ),
+        ('methods = ["token"]\nusers_file = "/nowhere/users"', "", "does not exist or cannot be read"),
+        ('methods = ["certificate"]\nusers_file = "{file}"', "", "[tls] client_ca_file is missing"),
+        ("", 'client_ca_file = "{file}"', "client_ca_file is given without cert_file and key_file"),
+        ("token_lifetime_h = 25", "", "token_lifetime_h = 25"),
+        ("clock_skew_s = 0", "", "clock_skew_s = 0"),
+        ("max_failures_per_minute = 0", "", "max_failures_per_minute = 0"),
+    ],
+)
+def test_what_does_not_fit_together_about_callers_is_refused(
+    tmp_path: Path, auth: str, tls: str, expected: str
 ) -> None:
-    assert "no authentication" in problems(tmp_path, f'[server]\ngrpc_listen = "{listen}"')
+    file = tmp_path / "file"
+    file.write_text("")
+    text = f"[auth]\n{auth}\n[tls]\n{tls}\n".replace("{file}", str(file))
+    assert expected in problems(tmp_path, text)
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:1", "[::1]:7070", "unix:/run/omsd/s.sock"])
@@ -208,3 +247,13 @@ def test_the_bandwidth_of_the_machine_may_come_from_the_environment_and_is_none_
 @pytest.mark.parametrize("written", ['"fast"', '"200 Mbit"', '""', "0", "200000000", '"1kB"', "-1", "true"])
 def test_a_bandwidth_that_cannot_be_meant_is_refused(tmp_path: Path, written: str) -> None:
     assert "[limits] machine_bandwidth" in problems(tmp_path, f"[limits]\nmachine_bandwidth = {written}")
+
+
+@pytest.mark.parametrize(
+    "listen", ["0.0.0.0:7071", "[::]:7071", "events.example.com:7071", "unix:/run/e.sock"]
+)
+def test_notifications_may_be_listened_for_anywhere(tmp_path: Path, listen: str) -> None:
+    settings = load(tmp_path, f'[sync]\nevents_listen = "{listen}"')
+    assert settings.sync.events_listen == listen
+    assert load(tmp_path, dump_settings(settings)) == settings
+    assert load(tmp_path, "").sync.events_listen is None

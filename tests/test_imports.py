@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "clock": frozenset({"domain", "ports"}),
     "config": frozenset({"domain", "notify_config"}),
     "notify_config": frozenset({"domain"}),
+    "accounts": frozenset({"domain"}),
     "wire": LEAVES,
     "engine": frozenset({"ports", "domain"}) | LEAVES,
     "drivers": frozenset({"ports", "domain", "wire"}) | LEAVES,
@@ -34,14 +35,16 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "pb": frozenset(),
     "api.grpc": frozenset({"service", "domain", "pb"}) | LEAVES,
     "api.rest": frozenset({"service", "domain"}) | LEAVES,
+    "api.events": frozenset({"service", "domain"}) | LEAVES,
     "api": frozenset(),
     "cli.serve": EVERYTHING,
-    "cli": frozenset({"pb", "config", "domain", "demo"}),
+    "cli": frozenset({"pb", "config", "accounts", "domain", "demo"}),
     "demo": frozenset({"cli", "config", "domain", "pb"}),
     "__main__": frozenset({"cli"}),
     "daemon": EVERYTHING,
     "daemon_notify": EVERYTHING,
-    "workerd": EVERYTHING,
+    "workerd": frozenset({"workerparts"}),
+    "workerparts": EVERYTHING,
 }
 
 # Room -> the only rooms that may import it.
@@ -50,6 +53,7 @@ ONLY_FROM: dict[str, frozenset[str]] = {
     "notify_config": frozenset({"config", "daemon_notify"}),
     "daemon_notify": frozenset({"daemon"}),
     "workerd": frozenset(),  # started with -m in a worker process
+    "workerparts": frozenset({"workerd"}),
     "cli.serve": frozenset({"cli"}),
     "demo": frozenset({"cli"}),
 }
@@ -63,21 +67,22 @@ LIVES_IN: dict[str, frozenset[str]] = {
     "aiosqlite": frozenset({"store"}),
     "sqlite3": frozenset({"store"}),
     "cryptography": frozenset({"store"}),
-    "msgspec": frozenset({"executors", "api.rest", "config", "notify_config"}),
+    "msgspec": frozenset({"executors", "api.rest", "api.events", "config", "notify_config", "accounts"}),
     "nats": frozenset({"executors"}),
     "grpc": frozenset({"api.grpc", "cli", "pb"}),
     "grpc_health": frozenset({"api.grpc", "cli"}),
     "grpc_reflection": frozenset({"api.grpc"}),
     "grpc_status": frozenset({"api.grpc", "cli"}),
     "google": frozenset({"api.grpc", "cli", "pb"}),
-    "aiohttp": frozenset({"api.rest"}),
+    "aiohttp": frozenset({"api.rest", "api.events"}),
     "prometheus_client": frozenset({"telemetry"}),
+    "structlog": frozenset({"telemetry"}),
     "awscrt": frozenset({"engine", "drivers", "demo"}),
     "fastcrc": frozenset({"engine", "drivers", "demo"}),
     "typer": frozenset({"cli"}),
     "click": frozenset({"cli"}),
     "rich": frozenset({"cli", "demo"}),
-    "uvloop": frozenset({"daemon", "workerd"}),
+    "uvloop": frozenset({"daemon", "workerparts"}),
 }
 
 # Rooms that import nothing but the standard library and ours.

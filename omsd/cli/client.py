@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 MIB = 1024 * 1024
+TOKEN_KEY = "x-auth-token"  # noqa: S105
 RECONNECT_INTERVAL_S = 0.3
 _OPTIONS = (
     # A page of 100 tasks with 500 keys each.
@@ -61,10 +62,17 @@ class CallError(OmsdError):
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where the server is. target: host:port or unix:/path. ca_file: speak TLS and trust these certificates."""
+    """Where the server is, and who we are there.
+
+    target: host:port or unix:/path. ca_file: speak TLS and trust these certificates. cert_file, key_file: the certificate we show. token:
+    sent with every call, "" for none.
+    """
 
     target: str = "127.0.0.1:7070"
     ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    token: str = field(default="", repr=False)
 
 
 class TaskClient:
@@ -169,11 +177,47 @@ class TaskClient:
 
 
 def open_channel(server: ServerAddress) -> aio.Channel:
-    """A channel that connects when it is used first."""
+    """A channel that connects when it is used first. Raises OSError if a file cannot be read."""
+    showing: Any = [_ShowUnary(server.token), _ShowStream(server.token)] if server.token else None
     if server.ca_file is None:
-        return aio.insecure_channel(server.target, options=_OPTIONS)
-    credentials = grpc.ssl_channel_credentials(server.ca_file.read_bytes())
-    return aio.secure_channel(server.target, credentials, options=_OPTIONS)
+        return aio.insecure_channel(server.target, options=_OPTIONS, interceptors=showing)
+    credentials = grpc.ssl_channel_credentials(
+        server.ca_file.read_bytes(),
+        server.key_file.read_bytes() if server.key_file else None,
+        server.cert_file.read_bytes() if server.cert_file else None,
+    )
+    return aio.secure_channel(server.target, credentials, options=_OPTIONS, interceptors=showing)
+
+
+class _ShowUnary(aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+    """Sends the token with each call."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def intercept_unary_unary(
+        self, continuation: Any, client_call_details: aio.ClientCallDetails, request: Any
+    ) -> Any:
+        return await continuation(_with_token(client_call_details, self._token), request)
+
+
+class _ShowStream(aio.UnaryStreamClientInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+    """Sends the token with each watch."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def intercept_unary_stream(
+        self, continuation: Any, client_call_details: aio.ClientCallDetails, request: Any
+    ) -> Any:
+        return await continuation(_with_token(client_call_details, self._token), request)
+
+
+def _with_token(details: aio.ClientCallDetails, token: str) -> aio.ClientCallDetails:
+    metadata = aio.Metadata(*(details.metadata or ()), (TOKEN_KEY, token))
+    return aio.ClientCallDetails(
+        details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
+    )
 
 
 async def translated(call: Awaitable[Answer], target: str) -> Answer:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import secrets
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -22,6 +25,7 @@ Flags win over the environment, the environment over the file.
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 """
 
+FAILED = 1
 CONFIG_ERROR = 2
 
 app = typer.Typer(
@@ -53,9 +57,13 @@ def serve(
 ) -> None:
     """Run the daemon: the first SIGTERM or Ctrl-C drains, the second cuts."""
     settings = _settings(config, grpc_listen, state_dir, workers, log_level, log_format)
+    # Nothing of what is being loaded is garbage: looking for some takes a tenth of the start.
+    gc.disable()
     # The daemon and all it needs are loaded only here; the other commands stay quick.
     from omsd.cli.serve import serve as run_daemon  # noqa: PLC0415
 
+    gc.freeze()
+    gc.enable()
     raise typer.Exit(run_daemon(settings))
 
 
@@ -72,7 +80,37 @@ def check_config(
     from omsd.config import dump_settings  # noqa: PLC0415
 
     settings = _settings(config, grpc_listen, state_dir, workers, log_level, log_format)
+    _check_users(settings)
     sys.stdout.write(dump_settings(settings))
+
+
+@app.command()
+def hash_password() -> None:
+    """Print the hash of a password for the users file. The password comes from OMSD_PASSWORD or a hidden prompt, asked twice."""
+    from omsd.domain import passwords  # noqa: PLC0415
+
+    password = os.environ.get("OMSD_PASSWORD", "")
+    if not password:
+        if not sys.stdin.isatty():
+            _fail("the password is missing: set OMSD_PASSWORD (passwords are never taken from arguments)")
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    if not 8 <= len(password) <= passwords.PASSWORD_MAX:
+        _fail(f"a password has 8 to {passwords.PASSWORD_MAX} characters")
+    typer.echo(passwords.hash_password(password, secrets.token_bytes(passwords.SALT_BYTES)))
+
+
+@app.command()
+def rotate_token_key(config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
+    """End every token there is: make a new key for them. A running daemon takes it at once."""
+    from omsd.accounts.keyfile import TokenKeyError, TokenKeyFile  # noqa: PLC0415
+
+    settings = _settings(config, None, state_dir, None, None, None)
+    try:
+        TokenKeyFile(settings.server.state_dir).rotate()
+    except TokenKeyError as error:
+        sys.stderr.write(f"omsd: {error}\n")
+        raise typer.Exit(FAILED) from error
+    typer.echo("all tokens have ended")
 
 
 @app.command()
@@ -87,6 +125,24 @@ def demo() -> None:
 def version() -> None:
     """Print the version."""
     typer.echo(f"omsd {__version__}")
+
+
+def _check_users(settings: Settings) -> None:
+    """Exit with the problems of the users file, if it has any."""
+    from omsd.accounts.usersfile import UsersFileError, read_accounts  # noqa: PLC0415
+
+    if settings.auth.users_file is None:
+        return
+    try:
+        read_accounts(settings.auth.users_file, os.environ.get("CREDENTIALS_DIRECTORY", ""))
+    except UsersFileError as error:
+        _fail(*error.problems)
+
+
+def _fail(*problems: str) -> NoReturn:
+    for problem in problems:
+        sys.stderr.write(f"omsd: {problem}\n")
+    raise typer.Exit(CONFIG_ERROR)
 
 
 def _settings(
@@ -109,9 +165,7 @@ def _settings(
     try:
         return load_settings(config, overrides=flags)
     except ConfigError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"omsd: {problem}\n")
-        raise typer.Exit(CONFIG_ERROR) from error
+        _fail(*error.problems)
 
 
 def run() -> None:

@@ -7,7 +7,7 @@ import os
 import typer
 
 from omsd import __version__
-from omsd.cli import bucket, catalog, sync, task
+from omsd.cli import auth, bucket, catalog, sync, task
 
 HELP = """Order and watch migrations of an omsd server.
 
@@ -17,7 +17,7 @@ Exit codes:
   1    the task that was watched failed
   2    wrong usage of the command line
   3    the server cannot be reached
-  4    the server refused: bad request, wrong state, quota; or a CDN does not give all objects as they are
+  4    the server refused: bad request, wrong state, quota, not allowed; or a CDN does not give all objects as they are
   5    there is no such task
   130  interrupted with Ctrl-C (a task that was watched goes on)
 """
@@ -35,6 +35,8 @@ app.add_typer(bucket.app, name="bucket")
 app.command("clouds")(catalog.clouds)
 app.command("regions")(catalog.regions)
 app.command("quotas")(catalog.quotas)
+app.command("token")(auth.token)
+app.command("whoami")(auth.whoami)
 
 
 @app.command()

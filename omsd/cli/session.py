@@ -19,8 +19,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from omsd.cli.auth_client import AuthClient
     from omsd.cli.bucket_client import BucketClient
-    from omsd.cli.client import CallError, TaskClient
+    from omsd.cli.client import CallError, ServerAddress, TaskClient
     from omsd.cli.sync_client import SyncClient
 
 Result = TypeVar("Result")
@@ -50,13 +51,16 @@ class UsageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Where a command goes and how it answers. ca_file: speak TLS."""
+    """Where a command goes, as whom, and how it answers. ca_file: speak TLS. cert_file, key_file: a client certificate."""
 
     server: str
     project: str
     output: Output
     timeout_s: float
     ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    token_file: Path | None = None
 
     def client(self) -> TaskClient:
         """A client for `async with`."""
@@ -72,12 +76,35 @@ class Session:
         return self._connected(SyncClient)
 
     def _connected(self, make: Callable[..., AnyClient]) -> AnyClient:
+        try:
+            return make(self._address(), self.project, timeout_s=self.timeout_s)
+        except OSError as error:
+            raise UsageError(f"{error.filename}: {error.strerror}") from error
+
+    def _address(self) -> ServerAddress:
         from omsd.cli.client import ServerAddress  # noqa: PLC0415
 
-        try:
-            return make(ServerAddress(self.server, self.ca_file), self.project, timeout_s=self.timeout_s)
-        except OSError as error:
-            raise UsageError(f"--ca-file {self.ca_file}: {error.strerror}") from error
+        if (self.cert_file is None) != (self.key_file is None):
+            raise UsageError("--cert-file and --key-file are given both or not at all")
+        if self.cert_file is not None and self.ca_file is None:
+            raise UsageError("--cert-file wants --ca-file: a certificate is shown over TLS only")
+        return ServerAddress(self.server, self.ca_file, self.cert_file, self.key_file, self._token())
+
+    def _token(self) -> str:
+        """The token of --token-file, else of OMSCTL_TOKEN; "" if there is none."""
+        if self.token_file is None:
+            token = os.environ.get("OMSCTL_TOKEN", "").strip()
+        else:
+            token = self.token_file.read_text(encoding="utf-8", errors="replace").strip()
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise UsageError("the token is none: wanted is what `omsctl token` prints, and nothing else")
+        return token
+
+    def auth_client(self) -> AuthClient:
+        """A client that asks for a token, or who it is, for `async with`."""
+        from omsd.cli.auth_client import AuthClient  # noqa: PLC0415
+
+        return self._connected(AuthClient)
 
     def bucket_client(self) -> BucketClient:
         """A client of questions about buckets and of the catalogue for `async with`."""
@@ -111,6 +138,11 @@ _TIMEOUT = typer.Option(min=0.1, help="Seconds a call may take.")
 _CA_FILE = typer.Option(
     envvar="OMSCTL_CA_FILE", help="Speak TLS and trust the certificates in this PEM file."
 )
+_CERT_FILE = typer.Option(envvar="OMSCTL_CERT_FILE", help="The client certificate to show (PEM).")
+_KEY_FILE = typer.Option(envvar="OMSCTL_KEY_FILE", help="The key of the client certificate (PEM).")
+_TOKEN_FILE = typer.Option(
+    envvar="OMSCTL_TOKEN_FILE", help="Where the token is that `omsctl token` gave; else OMSCTL_TOKEN."
+)
 
 _OPTIONS = (
     ("server", Annotated[str, _SERVER], "127.0.0.1:7070"),
@@ -118,6 +150,9 @@ _OPTIONS = (
     ("output", Annotated[Output, _OUTPUT], Output.TABLE),
     ("timeout", Annotated[float, _TIMEOUT], 30.0),
     ("ca_file", Annotated[Path | None, _CA_FILE], None),
+    ("cert_file", Annotated[Path | None, _CERT_FILE], None),
+    ("key_file", Annotated[Path | None, _KEY_FILE], None),
+    ("token_file", Annotated[Path | None, _TOKEN_FILE], None),
 )
 
 
@@ -133,9 +168,7 @@ def command(function: Callable[..., Coroutine[Any, Any, Exit | None]]) -> Callab
     @functools.wraps(function)
     def run(**values: Any) -> None:
         given = {name: values.pop(name) for name, _, _ in _OPTIONS}
-        session = Session(
-            given["server"], given["project"], given["output"], given["timeout"], given["ca_file"]
-        )
+        session = Session(timeout_s=given.pop("timeout"), **given)
         raise typer.Exit(int(run_async(function(session, **values))))
 
     as_keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]

@@ -269,6 +269,23 @@ async def delete(session: Session, sync_task_id: IdArgument) -> None:
     session.say(f"synchronization task {sync_task_id} deleted", id=sync_task_id)
 
 
+@app.command("secret")
+@command
+async def secret(session: Session, sync_task_id: IdArgument) -> None:
+    """Make the secret for S3 event notifications, which is shown this once; the one before it is not good any more."""
+    async with session.sync_client() as client:
+        made = await client.rotate_secret(sync_task_id)
+    session.say(
+        f"path    {made.path}\nsecret  {made.secret}",
+        id=sync_task_id,
+        path=made.path,
+        secret=made.secret,
+        listen=made.listen,
+    )
+    if not made.listen:
+        complain("the server takes no notifications; set [sync] events_listen in its configuration")
+
+
 def plot(points: Sequence[sync_pb2.StatisticData]) -> list[str]:
     """A line for each interval: local time, a bar, the figure."""
     most = max((point.statistic_num for point in points), default=0)

@@ -76,3 +76,11 @@ class SyncClient:
         """Delete a stopped task."""
         request = sync_pb2.DeleteSyncTaskRequest(project_id=self._project_id, sync_task_id=sync_task_id)
         await translated(self._stub.DeleteSyncTask(request, timeout=self._timeout_s), self._target)
+
+    async def rotate_secret(self, sync_task_id: str) -> sync_pb2.RotateSyncEventSecretResponse:
+        """A new secret for the task's notifications; the one before it is not good any more."""
+        request = sync_pb2.RotateSyncEventSecretRequest(
+            project_id=self._project_id, sync_task_id=sync_task_id
+        )
+        call = self._stub.RotateSyncEventSecret(request, timeout=self._timeout_s)
+        return await translated(call, self._target)

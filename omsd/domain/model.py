@@ -14,6 +14,8 @@ GroupId = NewType("GroupId", str)
 ShardId = NewType("ShardId", int)
 LeaseId = NewType("LeaseId", int)
 
+_NO_GROUP = GroupId("")
+
 
 class CloudType(StrEnum):
     """Source cloud types as the API reference spells them; HEC is HuaweiCloud as a destination."""
@@ -144,6 +146,9 @@ class TaskSpec:
 
     object_keys: for OBJECT names (a trailing / means a folder), for PREFIX key prefixes ("" is the whole bucket).
     list_file: for LIST, else None. migrate_since_s: Unix seconds, 0 = everything. smn: who is told of its end, None = nobody.
+    after, until: a PREFIX task that is a part of a group has of its first prefix only the keys behind `after`, of its last one only
+    those up to and including `until`; prefixes are reduced and in bytewise order then. "" = from the first key, to the last.
+    thread_num: a wish of callers of the older API, shown to them again and not obeyed.
     """
 
     source: Location
@@ -162,6 +167,9 @@ class TaskSpec:
     encrypt_kms: bool = False
     restore_archived: bool = False
     smn: SmnConfig | None = None
+    after: str = ""
+    until: str = ""
+    thread_num: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +263,7 @@ class Task:
     request_id "" = none given. error_* "" unless FAILED. listing_over: the totals are final.
     caveats: how many successful objects of this run each one holds for.
     parts_size_bytes: stored parts of large objects that are not complete yet.
+    group_id "": it belongs to no group. expected_num, expected_size_bytes: what was measured when its group made it, 0 = nothing.
     """
 
     task_id: TaskId
@@ -280,6 +289,9 @@ class Task:
     lists: ListRecords = ListRecords()
     caveats: tuple[tuple[Caveat, int], ...] = ()
     parts_size_bytes: int = 0
+    group_id: GroupId = _NO_GROUP
+    expected_num: int = 0
+    expected_size_bytes: int = 0
 
 
 class ShardKind(StrEnum):

@@ -10,7 +10,7 @@ from struct import Struct
 from urllib.parse import quote
 
 from omsd.domain.errors import StoreErrorKind
-from omsd.domain.model import ConsistencyCheck, CrcOrigin, ListPart, Outcome, OutcomeKind, TaskId
+from omsd.domain.model import ConsistencyCheck, CrcOrigin, GroupId, ListPart, Outcome, OutcomeKind, TaskId
 
 # A list goes on in another file behind either of these.
 MAX_LINES = 1_000_000
@@ -106,13 +106,25 @@ def _time_text(time_s: int) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def list_key(task_id: TaskId, round_number: int, kind: OutcomeKind, number: int) -> str:
-    """The key of one file of a list. round_number, number: from 1, and not in the name while they are 1."""
+def group_folder(group_id: GroupId) -> str:
+    """Where the failed lists of all tasks of a group are."""
+    return f"oms/task_group/{group_id}/failed_object_lists/"
+
+
+def list_key(
+    task_id: TaskId, round_number: int, kind: OutcomeKind, number: int, group_id: GroupId | None = None
+) -> str:
+    """The key of one file of a list. round_number, number: from 1, and not in the name while they are 1.
+
+    Failed lists of a group's tasks are side by side in its folder, each under the id of its task.
+    """
     name = f"{_NAMES[kind]}-objects-list"
     if round_number > 1:
         name += f"-run-{round_number}"
     if number > 1:
         name += f"-part-{number:04}"
+    if group_id and kind is OutcomeKind.FAILED:
+        return f"{group_folder(group_id)}{task_id}-{name}.txt"
     return f"{FOLDERS[kind]}{task_id}/{name}.txt"
 
 

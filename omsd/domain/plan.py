@@ -91,11 +91,13 @@ def map_key(save_prefix: str, key: str) -> str:
 def plan_shards(spec: TaskSpec) -> tuple[ShardDraft, ...]:
     """The shards of a full run: together they name each object once.
 
-    PREFIX: a range per prefix. OBJECT: a range per folder, then shards of keys.
+    PREFIX: a range per prefix, the first from spec.after, the last to spec.until. OBJECT: a range per folder, then shards of keys.
     Raises OmsdError for list tasks, which are planned from their list files (see manifest.py).
     """
     if spec.task_type is TaskType.PREFIX:
-        return _ranges(reduce_prefixes(spec.object_keys))
+        first, *others = _ranges(reduce_prefixes(spec.object_keys))
+        *others, last = replace(first, after=spec.after), *others
+        return (*others, replace(last, until=spec.until))
     if spec.task_type is TaskType.OBJECT:
         folders = reduce_prefixes(key for key in spec.object_keys if key.endswith("/"))
         names = (key for key in spec.object_keys if not key.endswith("/") and not is_covered(folders, key))

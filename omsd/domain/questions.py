@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from omsd.domain.errors import Failure, StoreError, StoreErrorKind
+from omsd.domain.group_plan import ListsWanted, StretchWanted
 from omsd.domain.model import CloudType, Credentials, Location
 
 _SIZE_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
@@ -186,7 +187,34 @@ class UrlListChecked:
     failure: Failure | None
 
 
-Question = ListBuckets | FindRegion | ListFolder | FindPrefix | CheckCdn | CheckUrlList
+@dataclass(frozen=True, slots=True)
+class MeasureStretch:
+    """How far does the next task of a group reach? Answered by a Stretch."""
+
+    at: Location
+    credentials: Credentials = field(repr=False)
+    wanted: StretchWanted
+
+
+@dataclass(frozen=True, slots=True)
+class FindListFiles:
+    """The next list files of a folder. Answered by Lists."""
+
+    at: Location
+    credentials: Credentials = field(repr=False)
+    wanted: ListsWanted
+
+
+Question = (
+    ListBuckets
+    | FindRegion
+    | ListFolder
+    | FindPrefix
+    | CheckCdn
+    | CheckUrlList
+    | MeasureStretch
+    | FindListFiles
+)
 
 
 def size_text(size_bytes: int | None) -> str:

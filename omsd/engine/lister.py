@@ -43,7 +43,7 @@ async def list_into(
     try:
         while True:
             page = await _page(store, ctx, side, prefix=prefix, after=after, marker=marker)
-            last = _checked(page, order, prefix, last)
+            last = checked_page(page, order, prefix, last)
             end = until()
             final = page.next_marker is None or bool(end and sort_key(order, last) >= sort_key(order, end))
             if note is not None and page.objects:
@@ -86,7 +86,7 @@ async def _page(
                 raise ShardFailedError(failure_of(error, side), decisive=decisive) from error
 
 
-def _checked(page: ListPage, order: str, prefix: str, last: str) -> str:
+def checked_page(page: ListPage, order: str, prefix: str, last: str) -> str:
     """The page's last key. Raises if a key does not come after the one before: what follows could be skipped or done twice."""
     previous = sort_key(order, last)
     for entry in page.objects:

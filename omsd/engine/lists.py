@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-import structlog
-
 from omsd.domain.errors import Side, StoreError, StoreErrorKind
 from omsd.domain.events import ListSettled
 from omsd.domain.model import LeaseId, ListUpload, OpenUpload, Shard
@@ -20,9 +18,10 @@ from omsd.engine.spoolread import SpoolDamagedError, SpooledList, SpoolSource
 from omsd.engine.stale import clear_stale
 from omsd.engine.uploads import settle_doubt
 from omsd.ports.objectstore import Checksums, ObjectHead, PutOptions
+from omsd.telemetry.logging import get_logger
 
 _CONTENT_TYPE = "text/plain"
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class ListsRun:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from omsd.domain.errors import Failure, Side, StoreError, failure_of
 from omsd.domain.model import OpenUpload, SentPart, UploadIntent, UploadPlan
 from omsd.engine.context import ShardContext, UploadLog
@@ -15,8 +13,9 @@ from omsd.engine.restore import Deferred, next_rest_s
 from omsd.engine.single import FINAL_CODES, SingleCopy
 from omsd.executors import protocol
 from omsd.ports.objectcopies import CopyOrder, CopyResult
+from omsd.telemetry.logging import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 Send = Callable[[protocol.FromWorker], Awaitable[None]]
 MakeContext = Callable[[UploadLog], ShardContext]

@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import structlog
-
 from omsd.aio import shielded
 from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Refusal, RequestError
@@ -18,14 +16,15 @@ from omsd.domain.events import ShardEvent, WorkerLost
 from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
 from omsd.domain.questions import Question
 from omsd.executors import protocol
+from omsd.executors.asking import answer_of, ask_message
 from omsd.executors.grants import GrantBook
-from omsd.executors.questions import answer_of, ask_message
 from omsd.ports.clock import Clock
 from omsd.ports.eventsink import EventSink
 from omsd.ports.executor import ProbeResult, Sweep, SweepResult
 from omsd.ports.objectcopies import CopyOrder, CopyResult, NoteUpload, WorkerGoneError
+from omsd.telemetry.logging import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 # A worker that dies sooner than this is not started again at once: something is wrong that starting does not mend.
 _SHORT_LIFE_S = 5.0

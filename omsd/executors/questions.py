@@ -10,23 +10,26 @@ from typing import TypeVar
 
 import msgspec
 
-from omsd.domain.errors import OmsdError, StoreError, StoreErrorKind
+from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.model import Credentials, Location
 from omsd.domain.questions import (
     BucketNames,
     CheckCdn,
     CheckUrlList,
     Fault,
+    FindListFiles,
     FindPrefix,
     FindRegion,
     ListBuckets,
     ListFolder,
+    MeasureStretch,
     PrefixFound,
     Question,
     RegionFound,
 )
 from omsd.engine.browse import has_prefix, list_folder
 from omsd.engine.cdn import CdnCheck
+from omsd.engine.scan import find_list_files, measure_stretch
 from omsd.engine.urlcheck import UrlListCheck
 from omsd.executors import protocol
 from omsd.executors.listprobe import patiently
@@ -35,7 +38,17 @@ from omsd.ports.objectstore import ObjectStore
 from omsd.ports.web import Web
 
 _QUESTIONS: dict[str, type[Question]] = {
-    kind.__name__: kind for kind in (ListBuckets, FindRegion, ListFolder, FindPrefix, CheckCdn, CheckUrlList)
+    kind.__name__: kind
+    for kind in (
+        ListBuckets,
+        FindRegion,
+        ListFolder,
+        FindPrefix,
+        CheckCdn,
+        CheckUrlList,
+        MeasureStretch,
+        FindListFiles,
+    )
 }
 A = TypeVar("A")
 
@@ -47,20 +60,6 @@ class CloudDoors:
     open_store: Callable[[Location, Credentials], ObjectStore]
     open_account: Callable[[Location, Credentials], Account]
     open_web: Callable[[], Web]
-
-
-def ask_message(ask_id: int, question: Question, deadline_s: float) -> protocol.Ask:
-    """The question as it travels."""
-    return protocol.Ask(ask_id, type(question).__name__, msgspec.msgpack.encode(question), deadline_s)
-
-
-def answer_of(message: protocol.Answered, answer_type: type[A]) -> A:
-    """What was answered. Raises StoreError if the cloud refused or failed, OmsdError if the worker did."""
-    if message.fault is not None:
-        raise message.fault.error()
-    if not message.body:
-        raise OmsdError("the question could not be answered; the worker's log says why")
-    return msgspec.msgpack.decode(message.body, type=answer_type)
 
 
 class Questions:
@@ -106,6 +105,25 @@ class Questions:
                 web = self._doors.open_web()
                 return await self._with_store(
                     at, credentials, lambda store: UrlListCheck(store, web, key, urls_num).run()
+                )
+
+            case MeasureStretch(at, credentials, wanted):
+                return await self._with_store(
+                    at,
+                    credentials,
+                    lambda store: measure_stretch(
+                        store,
+                        wanted.prefix,
+                        after=wanted.after,
+                        objects_num=wanted.objects_num,
+                        size_bytes=wanted.size_bytes,
+                    ),
+                )
+            case FindListFiles(at, credentials, lists):
+                return await self._with_store(
+                    at,
+                    credentials,
+                    lambda store: find_list_files(store, lists.folder, after=lists.after, limit=lists.limit),
                 )
 
     async def _with_store(

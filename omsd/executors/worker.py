@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
-import structlog
-
 from omsd.domain.errors import Failure, Side, StoreError, failure_of
 from omsd.domain.events import ShardDone, ShardEvent, ShardFailed, ShardReleased
 from omsd.domain.model import (
@@ -38,13 +36,14 @@ from omsd.executors.demand import DemandReporter
 from omsd.executors.listprobe import find_lists, list_location, patiently
 from omsd.executors.uploadlog import LeaseUploads
 from omsd.ports.objectstore import ObjectStore
+from omsd.telemetry.logging import get_logger
 
 OpenStore = Callable[[Location, Credentials], ObjectStore]
 AnswerAsk = Callable[[protocol.Ask], Awaitable[protocol.Answered]]
 Run = ShardRun | ListsRun | PartsRun
 _RUNS: dict[ShardKind, type[Run]] = {ShardKind.REPORT: ListsRun, ShardKind.PARTS: PartsRun}
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class _OpenTask:

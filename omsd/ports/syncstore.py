@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from omsd.domain.model import OpenUpload, TaskCredentials
@@ -41,6 +41,14 @@ class PutSyncCredentials:
 @dataclass(frozen=True, slots=True)
 class DropSyncCredentials:
     number: SyncNumber
+
+
+@dataclass(frozen=True, slots=True)
+class PutSyncSecret:
+    """digest: of the secret with which notifications come."""
+
+    number: SyncNumber
+    digest: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,7 @@ SyncChange = (
     | DeleteSync
     | PutSyncCredentials
     | DropSyncCredentials
+    | PutSyncSecret
     | AddEvents
     | PutRestore
     | DropEvents
@@ -111,6 +120,9 @@ class SyncStore(Protocol):
 
     async def credentials(self, task: SyncTask) -> TaskCredentials | None:
         """Raises CredentialsUnreadableError if this daemon's key does not open them."""
+
+    async def secrets(self) -> Mapping[SyncNumber, bytes]:
+        """Digests of the event secrets of all tasks that have one."""
 
     async def events(self, number: SyncNumber) -> tuple[SyncEvent, ...]:
         """What is not finished, in the order accepted."""

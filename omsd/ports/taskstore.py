@@ -10,6 +10,7 @@ from omsd.domain.errors import OmsdError
 from omsd.domain.model import (
     Checkpoint,
     Credentials,
+    GroupId,
     KeptUpload,
     ListPart,
     Location,
@@ -27,6 +28,7 @@ from omsd.domain.model import (
     UploadPlan,
 )
 from omsd.domain.quotas import CreationKind
+from omsd.ports.groupstore import GroupChange
 from omsd.ports.notices import AddNotice, DropNotices
 
 
@@ -284,6 +286,7 @@ Change = (
     | NoteCreation
     | AddNotice
     | DropNotices
+    | GroupChange
 )
 
 
@@ -309,13 +312,14 @@ class OpenUploads:
 
 @dataclass(frozen=True, slots=True)
 class TaskQuery:
-    """A page of a project's tasks, newest first. state None: any. name_part: substring, "" = any."""
+    """A page of a project's tasks, newest first. state None: any. name_part: substring, "" = any. group_id None: any, and none."""
 
     project_id: str
     offset: int
     limit: int
     state: TaskState | None = None
     name_part: str = ""
+    group_id: GroupId | None = None
 
 
 class TaskStore(Protocol):

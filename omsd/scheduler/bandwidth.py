@@ -16,8 +16,7 @@ Windows = tuple[BandwidthWindow, ...]
 class BandwidthKeeper:
     """Windows are daily times in one configured zone; dividing the limits among workers is the executor's.
 
-    Fed by: the machine's limit, the configuration ([limits] machine_bandwidth); tasks, the scheduler. Groups: set_group(), which so
-    far only the tests call, as the service knows no task groups yet.
+    Fed by: the machine's limit, the configuration ([limits] machine_bandwidth); tasks and groups, the scheduler.
     """
 
     def __init__(

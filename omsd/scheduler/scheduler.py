@@ -11,6 +11,7 @@ from functools import partial
 
 from omsd.domain.model import (
     BandwidthWindow,
+    GroupId,
     LeaseId,
     OpenUpload,
     Priority,
@@ -108,13 +109,14 @@ class Scheduler:
         windows: tuple[BandwidthWindow, ...],
         *,
         project_id: str = "",
+        group_id: GroupId | None = None,
     ) -> None:
-        """The task has its slot: its ends are checked, its bandwidth limit is in force."""
+        """The task has its slot: its ends are checked, its bandwidth limit and that of its group are in force."""
         self._projects[work.task_id] = project_id
         self._queue.remove(work.task_id)
         self._granted.discard(work.task_id)
         self._book.add(work, stint, priority)
-        self._bandwidth.watch(work.task_id, windows)
+        self._bandwidth.watch(work.task_id, windows, group_id=group_id)
         self._to_check.append((work, stint))
         self._wake.set()
 
@@ -197,6 +199,11 @@ class Scheduler:
 
     def set_windows(self, task_id: TaskId, windows: tuple[BandwidthWindow, ...]) -> None:
         self._bandwidth.update(task_id, windows)
+        self._wake.set()
+
+    def set_group_windows(self, group_id: GroupId, windows: tuple[BandwidthWindow, ...]) -> None:
+        """All tasks of the group together keep to this, at once."""
+        self._bandwidth.set_group(group_id, windows)
         self._wake.set()
 
     def set_priority(self, task_id: TaskId, priority: Priority) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-import structlog
-
 from omsd.domain.caveats import CAVEAT_TEXTS
 from omsd.domain.errors import Failure
 from omsd.domain.events import (
@@ -48,8 +46,9 @@ from omsd.service.live import LiveBoard
 from omsd.service.moves import Mover
 from omsd.service.recorder import ListRecorder
 from omsd.service.uploads import UploadBook
+from omsd.telemetry.logging import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 # A shard that fails this often in a row, without one object done in between, fails its task.
 MAX_FAILURES = 5

@@ -5,8 +5,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from omsd.domain import task_machine
-from omsd.domain.model import BandwidthWindow, Priority, Task, TaskCredentials, TaskId, TaskSpec
+from omsd.domain import group_machine, task_machine
+from omsd.domain.group import TaskGroup
+from omsd.domain.model import (
+    BandwidthWindow,
+    Credentials,
+    GroupId,
+    Priority,
+    Task,
+    TaskCredentials,
+    TaskId,
+    TaskSpec,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +44,51 @@ class ChangeTask:
 
 @dataclass(frozen=True, slots=True)
 class ChangeTasks:
-    """All or nothing. None: leave as it is."""
+    """All or nothing. None: leave as it is. group_id: not these, but all tasks of the group."""
 
     project_id: str
     task_ids: tuple[TaskId, ...]
     windows: tuple[BandwidthWindow, ...] | None
     priority: Priority | None
+    group_id: GroupId | None = None
 
 
-Wish = CreateTask | ChangeTask | ChangeTasks
+@dataclass(frozen=True, slots=True)
+class CreateGroup:
+    """spec: what its tasks are asked to do together. request_*: as in CreateTask."""
+
+    project_id: str
+    spec: TaskSpec
+    credentials: TaskCredentials
+    windows: tuple[BandwidthWindow, ...]
+    request_id: str
+    request_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeGroup:
+    """source, destination: keys with Start, and with Retry those that were given."""
+
+    project_id: str
+    group_id: GroupId
+    event: group_machine.Call
+    source: Credentials | None = None
+    destination: Credentials | None = None
+
+
+GroupWish = CreateGroup | ChangeGroup
+Wish = CreateTask | ChangeTask | ChangeTasks | GroupWish
+Made = Task | TaskGroup | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """A wish and where its answer goes: the task that was created, None for the others, or the refusal."""
+    """A wish and where its answer goes: the task or group that was created, None for the others, or the refusal."""
 
     wish: Wish
-    reply: asyncio.Future[Task | None] = field(repr=False)
+    reply: asyncio.Future[Made] = field(repr=False)
 
-    def answer(self, result: Task | None) -> None:
+    def answer(self, result: Made) -> None:
         if not self.reply.done():
             self.reply.set_result(result)
 

@@ -7,11 +7,11 @@ from collections import deque
 
 from omsd.domain.errors import OmsdError, Refusal, RequestError
 from omsd.domain.events import ShardEvent
-from omsd.domain.model import Task
 from omsd.scheduler.orders import Order
-from omsd.service.calls import Call, Wish
+from omsd.service.calls import Call, Made, Wish
+from omsd.service.group_orders import GroupOrder
 
-LedgerEvent = ShardEvent | Order | Call
+LedgerEvent = ShardEvent | Order | GroupOrder | Call
 
 
 class ChannelClosedError(OmsdError):
@@ -31,7 +31,7 @@ class EventChannel:
 
     def __init__(self, *, max_events: int = 1024) -> None:
         self._max_events = max_events
-        self._urgent: deque[Order | Call] = deque()
+        self._urgent: deque[Order | GroupOrder | Call] = deque()
         self._events: deque[ShardEvent] = deque()
         self._changed = asyncio.Condition()
         self._wake = asyncio.Event()
@@ -47,13 +47,13 @@ class EventChannel:
         self._events.append(event)
         self._wake.set()
 
-    def order(self, order: Order) -> None:
-        """The scheduler's order is queued, before all shard events; after the end it is dropped."""
+    def order(self, order: Order | GroupOrder) -> None:
+        """The order of the scheduler or of a group's planning is queued, before all shard events; after the end it is dropped."""
         if not self._closed:
             self._urgent.append(order)
             self._wake.set()
 
-    async def call(self, wish: Wish) -> Task | None:
+    async def call(self, wish: Wish) -> Made:
         """What the ledger answered, after its commit. Raises RequestError if it refused or takes no more calls.
 
         A caller that is cancelled does not take its wish back.

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from omsd.domain.errors import Failure
+from omsd.domain.group import GroupNumber, MemberTally, TaskGroup
 from omsd.domain.model import (
     Checkpoint,
+    GroupId,
     LeaseId,
     ListPart,
     OpenUpload,
@@ -18,9 +20,13 @@ from omsd.domain.model import (
     Task,
     TaskCredentials,
     TaskId,
+    TaskState,
 )
+from omsd.ports.groupstore import UpdateGroup
 from omsd.ports.taskstore import Change, OpenUploads, UpdateTask
-from omsd.service.calls import Call
+from omsd.service.calls import Call, Made
+
+_NO_GROUPS = GroupNumber(0)
 
 
 @dataclass(slots=True)
@@ -101,8 +107,39 @@ class HotTask:
 
 
 @dataclass(slots=True)
+class HotGroup:
+    """A group that does something, or of which a task does. numbers: its tasks by state, as the store's.
+
+    stint: number of the present stretch of planning, 0 = its source is not being split. keys: once they were needed.
+    active_from_s: monotonic time up to which active_ms is counted. looking: it will be looked at already.
+    """
+
+    group: TaskGroup
+    numbers: dict[TaskState, int]
+    stint: int = 0
+    keys: TaskCredentials | None = None
+    active_from_s: float | None = None
+    looking: bool = False
+
+    @property
+    def tally(self) -> MemberTally:
+        """Its tasks by state."""
+        return MemberTally.of(self.numbers)
+
+    def count(self, before: TaskState | None, after: TaskState | None) -> None:
+        """A task of it has moved; None: it was made, or is deleted."""
+        if before is not None:
+            self.numbers[before] -= 1
+        if after is not None:
+            self.numbers[after] = self.numbers.get(after, 0) + 1
+
+
+@dataclass(slots=True)
 class HotState:
-    """Ids are given out here; lease ids and stints live no longer than the process."""
+    """Ids are given out here; lease ids and stints live no longer than the process.
+
+    groups: also that of every task that works or waits.
+    """
 
     last_task_id: TaskId
     last_shard_id: ShardId
@@ -110,6 +147,12 @@ class HotState:
     last_stint: int = 0
     tasks: dict[TaskId, HotTask] = field(default_factory=dict)
     leases: dict[LeaseId, Lease] = field(default_factory=dict)
+    groups: dict[GroupId, HotGroup] = field(default_factory=dict)
+    last_group_number: GroupNumber = _NO_GROUPS
+
+    def next_group_number(self) -> GroupNumber:
+        self.last_group_number = GroupNumber(self.last_group_number + 1)
+        return self.last_group_number
 
     def next_shard_id(self) -> ShardId:
         self.last_shard_id = ShardId(self.last_shard_id + 1)
@@ -129,20 +172,28 @@ class Stage:
     """What one transaction will hold, and what is done once it is committed, in this order: `after`, then the answers.
 
     outcomes: what goes into the object lists, spooled before the commit. stored_lists: spool files that are no longer needed;
-    discards: tasks whose spool is dropped; both after the commit.
+    discards: tasks whose spool is dropped; both after the commit. groups: those whose rows are written. look_at: those that may have
+    to be looked at then, moved_groups: those of which a task has moved.
     """
 
     changes: list[Change] = field(default_factory=list)
     touched: dict[TaskId, HotTask] = field(default_factory=dict)
     after: list[Callable[[], None]] = field(default_factory=list)
-    answers: list[tuple[Call, Task | None]] = field(default_factory=list)
+    answers: list[tuple[Call, Made]] = field(default_factory=list)
     outcomes: list[tuple[HotTask, Sequence[Outcome]]] = field(default_factory=list)
     stored_lists: list[str] = field(default_factory=list)
     discards: list[TaskId] = field(default_factory=list)
+    groups: dict[GroupId, HotGroup] = field(default_factory=dict)
+    look_at: set[GroupId] = field(default_factory=set)
+    moved_groups: set[GroupId] = field(default_factory=set)
 
     def touch(self, hot: HotTask) -> None:
         """The task's row is written with this transaction, once."""
         self.touched[hot.task.task_id] = hot
 
     def all_changes(self) -> list[Change]:
-        return [*self.changes, *(UpdateTask(hot.task) for hot in self.touched.values())]
+        return [
+            *self.changes,
+            *(UpdateTask(hot.task) for hot in self.touched.values()),
+            *(UpdateGroup(hot.group) for hot in self.groups.values()),
+        ]

@@ -4,44 +4,44 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from functools import partial
 
-from omsd.domain import ids, task_machine
+from omsd.domain import task_machine
 from omsd.domain.errors import Failure, OmsdError, Refusal, RequestError
+from omsd.domain.group import TaskGroup
 from omsd.domain.manifest import ListsFound, plan_manifests
-from omsd.domain.model import Shard, ShardId, ShardKind, Task, TaskCredentials, TaskId, TaskState, TaskType
+from omsd.domain.model import Shard, ShardId, ShardKind, Task, TaskId, TaskState, TaskType
 from omsd.domain.object_lists import NOT_STORED
-from omsd.domain.plan import ShardDraft, plan_retry, plan_shards
+from omsd.domain.plan import plan_shards
 from omsd.domain.quotas import CreationKind, Quotas
-from omsd.domain.task_machine import Decisive, Planned, Recovered, SlotGranted, Start
+from omsd.domain.task_machine import Decisive, Planned, Recovered, SlotGranted
 from omsd.ports.clock import Clock
 from omsd.ports.listspool import ListSpool
 from omsd.ports.taskstore import (
     CorruptRowError,
-    CredentialsUnreadableError,
-    InsertTask,
     LeaseShard,
     NoteCreation,
-    PutCredentials,
     TaskStore,
     TaskStoreError,
 )
 from omsd.scheduler.orders import GrantSlot, LeaseShards, Order, PreflightFailed, PreflightPassed
 from omsd.scheduler.scheduler import Scheduler
 from omsd.service.accounts import Accounts
-from omsd.service.calls import Call, ChangeTask, ChangeTasks, CreateTask
+from omsd.service.calls import Call, ChangeGroup, ChangeTask, ChangeTasks, CreateGroup, CreateTask, Made
 from omsd.service.channel import EventChannel, LedgerEvent
+from omsd.service.desk import NewTask, TaskDesk
+from omsd.service.group_ledger import GroupBook, Planning
+from omsd.service.group_orders import GroupOrder
 from omsd.service.hot import HotShard, HotState, HotTask, Lease, Stage
 from omsd.service.live import LiveBoard
-from omsd.service.moves import Mover, Retry, Supplies, retryable_num
+from omsd.service.moves import Mover, Supplies
 from omsd.service.quotas import QuotaKeeper
 from omsd.service.recorder import ListRecorder
 from omsd.service.uploads import UploadBook
 
 # Events of one transaction: enough to share an fsync, few enough that a call does not wait for long.
 _BUNCH = 256
-_FAILED_PAGE = 10_000
 # A task that has failed for good tries to store its lists for no longer than this.
 _DOOMED_LISTS_S = 30.0
 _RESTING = frozenset({TaskState.PAUSED, TaskState.FAILED, TaskState.SUCCEEDED})
@@ -58,6 +58,7 @@ class Ledger:
         board: LiveBoard,
         clock: Clock,
         spool: ListSpool,
+        planning: Planning,
         *,
         zone: tzinfo,
         last_ids: tuple[TaskId, ShardId],
@@ -68,7 +69,6 @@ class Ledger:
         self._scheduler = scheduler
         self._board = board
         self._clock = clock
-        self._zone = zone
         self._quotas = quotas or QuotaKeeper(store, Quotas(), zone)
         self._state = HotState(*last_ids)
         self.sweeps_due = asyncio.Event()
@@ -77,6 +77,10 @@ class Ledger:
         self._recorder = ListRecorder(spool)
         self._uploads = UploadBook(self._state, self._mover, scheduler)
         self._accounts = Accounts(self._state, self._mover, self._recorder, self._uploads, scheduler, board)
+        self._desk = TaskDesk(store, self._state, self._mover, self._accounts, scheduler, clock, zone)
+        self._groups = GroupBook(
+            self._state, self._desk, scheduler, board, clock, planning, channel.order, self._quotas
+        )
 
     async def run(self) -> None:
         """Works until the channel is closed and drained.
@@ -92,6 +96,8 @@ class Ledger:
 
     async def adopt(self, task: Task) -> None:
         """A task found in the store at the start goes on, waits or is paused. Not beside run()."""
+        if task.group_id:
+            await self._groups.know(task.group_id)
         hot = HotTask(task)
         stage = Stage()
         if task.state is TaskState.MIGRATING:
@@ -99,8 +105,14 @@ class Ledger:
         else:
             if task.state is TaskState.PAUSING:
                 hot.take_uploads(await self._store.open_uploads(task.task_id))
-                hot.keys = await self._credentials(task.task_id)
+                hot.keys = await self._desk.credentials(task.task_id)
             self._mover.move(hot, Recovered(), stage)
+        await self._commit(stage)
+
+    async def adopt_group(self, group: TaskGroup) -> None:
+        """A group found in the store at the start goes on. After its tasks, not beside run()."""
+        stage = Stage()
+        await self._groups.adopt(group, stage)
         await self._commit(stage)
 
     def has_leases(self, task_id: TaskId) -> bool:
@@ -119,7 +131,7 @@ class Ledger:
     async def _apply_in_order(self, bunch: list[LedgerEvent]) -> None:
         stage = Stage()
         for event in bunch:
-            if isinstance(event, Call | Order):
+            if isinstance(event, Call | Order | GroupOrder):
                 # These read the store, so all before them must be in it.
                 await self._commit(stage)
                 stage = Stage()
@@ -130,21 +142,25 @@ class Ledger:
                 self._accounts.apply(event, stage)
         await self._commit(stage)
 
-    async def _apply_urgent(self, event: Call | Order, stage: Stage) -> None:
+    async def _apply_urgent(self, event: Call | Order | GroupOrder, stage: Stage) -> None:
+        if isinstance(event, GroupOrder):
+            await self._groups.apply(event, stage)
+            return
         if not isinstance(event, Call):
             await self._apply_order(event, stage)
             return
         try:
-            task = await self._grant_wish(event, stage)
+            made = await self._grant_wish(event, stage)
         except RequestError as refusal:
             event.refuse(refusal)
         else:
-            stage.answers.append((event, task))
+            stage.answers.append((event, made))
 
     async def _commit(self, stage: Stage) -> None:
         """The stage is durable, then what follows from it is done."""
         if stage.outcomes:
             await self._recorder.record(stage)
+        self._groups.count_time(stage)
         changes = stage.all_changes()
         if changes:
             await self._store.commit(changes)
@@ -154,8 +170,9 @@ class Ledger:
             act()
         for hot in stage.touched.values():
             self._rest(hot)
-        for call, task in stage.answers:
-            call.answer(task)
+        self._groups.committed(stage)
+        for call, made in stage.answers:
+            call.answer(made)
         if stage.stored_lists or stage.discards:
             await self._recorder.tidy(stage)
 
@@ -166,19 +183,21 @@ class Ledger:
             del self._state.tasks[task_id]
             self._board.retire(task_id)
 
-    async def _grant_wish(self, call: Call, stage: Stage) -> Task | None:
+    async def _grant_wish(self, call: Call, stage: Stage) -> Made:
         wish = call.wish
         match wish:
             case CreateTask():
                 return await self._create(wish, stage)
             case ChangeTask():
-                hot = await self._find(wish.project_id, wish.task_id)
-                task_machine.step(hot.task.state, wish.event, retryable_num=retryable_num(hot))
-                retry = await self._retry_of(hot, wish.event)
-                self._mover.move(hot, wish.event, stage, Supplies(wish.credentials, retry))
-                self._accounts.finish_if_over(hot, stage)
+                hot = await self._desk.find(wish.project_id, wish.task_id)
+                await self._groups.check_member(hot.task, wish.event)
+                await self._desk.change(hot, wish.event, stage, wish.credentials)
             case ChangeTasks():
                 await self._change_all(wish, stage)
+            case CreateGroup():
+                return await self._groups.create(wish, stage)
+            case ChangeGroup():
+                await self._groups.change(wish, stage)
         return None
 
     async def _create(self, wish: CreateTask, stage: Stage) -> Task:
@@ -187,41 +206,20 @@ class Ledger:
         )
         if earlier is not None:
             return same_request(earlier, wish.request_fingerprint)
-        now_s = self._clock.now_s()
-        now_ms = int(now_s * 1000)
+        now_ms = int(self._clock.now_s() * 1000)
         # All before is committed, and nobody else creates: of two calls that race the second finds the first.
         await self._quotas.check_task(wish.project_id, now_ms)
-        task_id = ids.next_task_id(self._state.last_task_id, now_ms)
-        self._state.last_task_id = task_id
-        name = ids.task_name(
-            wish.spec.source.bucket,
-            wish.spec.destination.bucket,
-            datetime.fromtimestamp(now_s, self._zone),
-            max(1, task_id - now_ms * 100 + 1),
-        )
-        task = Task(
-            task_id=task_id,
+        stage.changes.append(NoteCreation(wish.project_id, CreationKind.TASK, now_ms))
+        new = NewTask(
             project_id=wish.project_id,
-            name=name,
             spec=wish.spec,
-            state=TaskState.WAITING,
+            credentials=wish.credentials,
             priority=wish.priority,
             windows=wish.windows,
-            created_ms=now_ms,
             request_id=wish.request_id,
             request_fingerprint=wish.request_fingerprint,
         )
-        stage.changes += [
-            InsertTask(task),
-            NoteCreation(task.project_id, CreationKind.TASK, now_ms),
-            PutCredentials(task_id, wish.credentials),
-        ]
-        hot = self._state.tasks[task_id] = HotTask(task)
-        stage.touch(hot)
-        stage.after.append(
-            partial(self._scheduler.enqueue, task_id, task.priority, project_id=task.project_id)
-        )
-        return task
+        return self._desk.make(new, stage)
 
     async def _change_all(self, wish: ChangeTasks, stage: Stage) -> None:
         events: list[task_machine.Call] = []
@@ -229,35 +227,20 @@ class Ledger:
             events.append(task_machine.UpdateBandwidth(wish.windows))
         if wish.priority is not None:
             events.append(task_machine.UpdatePriority(wish.priority))
-        found = [await self._find(wish.project_id, task_id) for task_id in dict.fromkeys(wish.task_ids)]
+        if wish.group_id is not None:
+            found = await self._groups.changeable(
+                wish.project_id, wish.group_id, with_limits=wish.windows is not None
+            )
+        else:
+            found = [
+                await self._desk.find(wish.project_id, task_id) for task_id in dict.fromkeys(wish.task_ids)
+            ]
         for hot in found:
             for event in events:
                 task_machine.step(hot.task.state, event)  # refused before anything is changed
         for hot in found:
             for event in events:
                 self._mover.move(hot, event, stage)
-
-    async def _find(self, project_id: str, task_id: TaskId) -> HotTask:
-        hot = self._state.tasks.get(task_id)
-        if hot is None:
-            task = await self._store.get_task(task_id)
-            hot = HotTask(task) if task is not None else None
-        if hot is None or hot.task.project_id != project_id:
-            raise unknown_task(task_id)
-        return hot
-
-    async def _retry_of(self, hot: HotTask, event: task_machine.Call) -> Retry:
-        """The recorded failed objects, if a start asks for them."""
-        if not (isinstance(event, Start) and event.failed_only and retryable_num(hot)):
-            return Retry()
-        drafts: list[ShardDraft] = []
-        number = size_bytes = row_id = 0
-        while page := await self._store.failed_page(hot.task.task_id, row_id, _FAILED_PAGE):
-            drafts += plan_retry(failed.key for failed in page)
-            number += len(page)
-            size_bytes += sum(failed.size_bytes for failed in page)
-            row_id = page[-1].row_id
-        return Retry(tuple(drafts), number, size_bytes)
 
     async def _apply_order(self, order: Order, stage: Stage) -> None:
         hot = self._state.tasks.get(order.task_id)
@@ -294,7 +277,7 @@ class Ledger:
         hot.list_parts = {(part.kind, part.number): part for part in parts}
         hot.lists_pending = bool(parts)
         hot.tally = dict(await self._store.failure_tally(task_id))
-        credentials = await self._credentials(task_id)
+        credentials = await self._desk.credentials(task_id)
         self._mover.move(hot, event, stage, Supplies(credentials))
         if credentials is None:
             failure = Failure(
@@ -302,12 +285,6 @@ class Ledger:
             )
             self._recorder.give_up(hot, NOT_STORED, stage)
             self._mover.move(hot, Decisive(failure), stage)
-
-    async def _credentials(self, task_id: TaskId) -> TaskCredentials | None:
-        try:
-            return await self._store.credentials(task_id)
-        except CredentialsUnreadableError:
-            return None
 
     def _plan(self, hot: HotTask, lists: ListsFound, stage: Stage) -> None:
         if not hot.task.planned:
@@ -363,13 +340,6 @@ def same_request(earlier: Task, fingerprint: str) -> Task:
             f"was used for task {earlier.task_id} with another content; repeat that request unchanged or choose another id",
         )
     return earlier
-
-
-def unknown_task(task_id: int) -> RequestError:
-    """The refusal for an id that the project does not have."""
-    return RequestError(
-        "OMS.0054", f"task_id: the project has no migration task {task_id}", refusal=Refusal.NOT_FOUND
-    )
 
 
 def _refusal_of(error: BaseException) -> RequestError:

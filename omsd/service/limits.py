@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from omsd.domain.model import CloudType
+from omsd.service.requests import Dialect
 
 LONG_MAX = 2**63 - 1
 MAX_BANDWIDTH_RULES = 5
@@ -90,7 +91,7 @@ CREATE_LIMITS: Limits = MappingProxyType(
         "dst_node.region": _REGION,
         "dst_node.save_prefix": Text(1024),
         "dst_node.endpoint": _ENDPOINT,
-        "description": Text(255, forbidden='^<>&"'),
+        "thread_num": Number(0, 50, code="OMS.0059"),
         "migrate_since": Number(0, LONG_MAX),
         "request_id": _REQUEST_ID,
     }
@@ -112,10 +113,28 @@ LIST_FILE_LIMITS: Limits = MappingProxyType(
     }
 )
 
-BANDWIDTH_LIMITS: Limits = MappingProxyType(
+DESCRIPTION_LIMITS: Mapping[Dialect, Limits] = MappingProxyType(
     {
-        "": Count(MAX_BANDWIDTH_RULES, code="OMS.0083"),
-        "[].max_bandwidth": Number(1_048_576, 209_715_200, code="OMS.0084"),
+        Dialect.V2: MappingProxyType({"description": Text(255, forbidden='^<>&"')}),
+        Dialect.V1: MappingProxyType({"description": Text(255, forbidden="<>()\"'&")}),
+    }
+)
+
+
+def _bandwidth_limits(minimum: int, maximum: int) -> Limits:
+    return MappingProxyType(
+        {
+            "": Count(MAX_BANDWIDTH_RULES, code="OMS.0083"),
+            "[].max_bandwidth": Number(minimum, maximum, code="OMS.0084"),
+        }
+    )
+
+
+# The 5 MB/s of V1 are of either kind: its examples count in millions.
+BANDWIDTH_LIMITS: Mapping[Dialect, Limits] = MappingProxyType(
+    {
+        Dialect.V2: _bandwidth_limits(1_048_576, 209_715_200),
+        Dialect.V1: _bandwidth_limits(5_000_000, 10_737_418_240),
     }
 )
 

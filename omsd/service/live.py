@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 
-from omsd.domain.model import Counters, LeaseId, LiveProgress, Task, TaskId, TaskState
+from omsd.domain.model import Counters, GroupId, LeaseId, LiveProgress, Task, TaskId, TaskState
 from omsd.ports.clock import Clock
 from omsd.service.views import TaskView
 
@@ -16,6 +16,7 @@ SPEED_WINDOW_S = 5.0
 # Shown until the task has really succeeded.
 _ALMOST_DONE = 0.999
 _NOTHING = LiveProgress()
+_AT_WORK = frozenset({TaskState.MIGRATING, TaskState.PAUSING})
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class _LiveTask:
 
 
 class Watcher:
-    """What happened to a task since somebody looked. changed: anything; turned: its state, or it is gone."""
+    """What happened to a task or a group since somebody looked. changed: anything; turned: its state, or it is gone."""
 
     __slots__ = ("changed", "turned")
 
@@ -64,7 +65,8 @@ class LiveBoard:
         self._clock = clock
         self._tasks: dict[TaskId, _LiveTask] = {}
         self._leases: dict[LeaseId, _LiveLease] = {}
-        self._watchers: dict[TaskId, set[Watcher]] = {}
+        self._watchers: dict[TaskId | GroupId, set[Watcher]] = {}
+        self._working: dict[GroupId, set[TaskId]] = {}
 
     def publish(self, task: Task, *, active_from_s: float | None, unlisted_num: int) -> None:
         """The task as it is committed now."""
@@ -76,14 +78,18 @@ class LiveBoard:
             live.task, live.active_from_s, live.unlisted_num = task, active_from_s, unlisted_num
             if active_from_s is None:
                 live.samples.clear()
+        if task.group_id:
+            self._note_working(task.group_id, task.task_id, at_work=task.state in _AT_WORK)
         self._notify(task.task_id, turned=turned)
 
     def retire(self, task_id: TaskId) -> None:
         """Nothing of the task is under way; the store alone tells of it."""
+        self._notify(task_id, turned=True)
         live = self._tasks.pop(task_id, None)
         for lease_id in live.leases if live is not None else ():
             self._leases.pop(lease_id, None)
-        self._notify(task_id, turned=True)
+        if live is not None and live.task.group_id:
+            self._note_working(live.task.group_id, task_id, at_work=False)
 
     def begin_lease(self, lease_id: LeaseId, task_id: TaskId, *, already_listed: bool) -> None:
         """already_listed: the shard's objects are in the listed counters since an earlier attempt."""
@@ -121,6 +127,14 @@ class LiveBoard:
         live = self._tasks.get(task_id)
         return live.task if live is not None else None
 
+    def working(self, group_id: GroupId) -> tuple[TaskId, ...]:
+        """The tasks of a group that move something, oldest first."""
+        return tuple(sorted(self._working.get(group_id, ())))
+
+    def publish_group(self, group_id: GroupId) -> None:
+        """The group itself has changed."""
+        self._tell(group_id, turned=True)
+
     def view(self, stored: Task) -> TaskView:
         """The task as callers see it at this moment."""
         live = self._tasks.get(stored.task_id)
@@ -142,17 +156,26 @@ class LiveBoard:
         return _view(live.task, counters, moving, listing_over, _speed(live, now_s), total_ms)
 
     @contextmanager
-    def subscribe(self, task_id: TaskId) -> Iterator[Watcher]:
-        """Told of each change of the task, until the block is left."""
+    def subscribe(self, subject: TaskId | GroupId) -> Iterator[Watcher]:
+        """Told of each change of the task, or of the group and its tasks, until the block is left."""
         watcher = Watcher()
-        self._watchers.setdefault(task_id, set()).add(watcher)
+        self._watchers.setdefault(subject, set()).add(watcher)
         try:
             yield watcher
         finally:
-            watchers = self._watchers[task_id]
+            watchers = self._watchers[subject]
             watchers.discard(watcher)
             if not watchers:
-                del self._watchers[task_id]
+                del self._watchers[subject]
+
+    def _note_working(self, group_id: GroupId, task_id: TaskId, *, at_work: bool) -> None:
+        working = self._working.setdefault(group_id, set())
+        if at_work:
+            working.add(task_id)
+        else:
+            working.discard(task_id)
+        if not working:
+            del self._working[group_id]
 
     def _moved(self, lease: _LiveLease, moved_size_bytes: int) -> None:
         live = self._tasks[lease.task_id]
@@ -167,7 +190,13 @@ class LiveBoard:
         self._notify(lease.task_id)
 
     def _notify(self, task_id: TaskId, *, turned: bool = False) -> None:
-        for watcher in self._watchers.get(task_id, ()):
+        self._tell(task_id, turned=turned)
+        live = self._tasks.get(task_id)
+        if live is not None and live.task.group_id:
+            self._tell(live.task.group_id, turned=False)
+
+    def _tell(self, subject: TaskId | GroupId, *, turned: bool) -> None:
+        for watcher in self._watchers.get(subject, ()):
             watcher.changed.set()
             if turned:
                 watcher.turned.set()

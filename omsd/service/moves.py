@@ -92,6 +92,9 @@ class Mover:
         if transition.state is hot.task.state and not transition.effects:
             return
         self.count_active(hot)
+        if hot.task.group_id and transition.state is not hot.task.state:
+            self._state.groups[hot.task.group_id].count(hot.task.state, transition.state)
+            stage.moved_groups.add(hot.task.group_id)
         hot.task = evolve(hot.task, transition, now_ms=self._now_ms())
         for effect in transition.effects:
             self._carry_out(hot, effect, stage, supplies or Supplies())
@@ -213,16 +216,8 @@ class Mover:
             return  # the caller fails the task
         task = hot.task
         work = TaskWork(task.task_id, task.spec, supplies.credentials, task.run, task.started_ms / 1000)
-        stage.after.append(
-            partial(
-                self._scheduler.begin,
-                work,
-                hot.stint,
-                task.priority,
-                task.windows,
-                project_id=task.project_id,
-            )
-        )
+        begin = partial(self._scheduler.begin, work, hot.stint, task.priority, task.windows)
+        stage.after.append(partial(begin, project_id=task.project_id, group_id=task.group_id or None))
 
     def _keep_for_sweep(self, hot: HotTask, stage: Stage) -> None:
         """Uploads can only be aborted with the destination's keys: these stay, sealed, as long as any may be open."""

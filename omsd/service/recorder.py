@@ -55,7 +55,7 @@ class ListRecorder:
             ListUpload(
                 part,
                 self._spool.path_of(task_id, round_number, part),
-                list_key(task_id, round_number, part.kind, part.number),
+                list_key(task_id, round_number, part.kind, part.number, hot.task.group_id),
             )
             for part in parts
         )

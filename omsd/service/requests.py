@@ -6,6 +6,14 @@ Enumerations are still strings here (any case); validation.py turns these into d
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Dialect(StrEnum):
+    """Whose limits hold for a call: those of the API's present version, or those of the one before it."""
+
+    V2 = "v2"
+    V1 = "v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +81,10 @@ class SmnConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateTask:
-    """migrate_since: seconds, or milliseconds from 100000000000 on. request_id is ours: a repeat returns the same task."""
+    """migrate_since: seconds, or milliseconds from 100000000000 on. request_id is ours: a repeat returns the same task.
+
+    thread_num: of V1, where it is mandatory; kept and shown, not obeyed: how many requests are used finds itself.
+    """
 
     src_node: SrcNode | None = None
     dst_node: DstNode | None = None
@@ -93,6 +104,8 @@ class CreateTask:
     enable_requester_pays: bool | None = None
     task_priority: str | None = None
     request_id: str | None = None
+    thread_num: int | None = None
+    dialect: Dialect = Dialect.V2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.model import OpenUpload, TaskCredentials, TaskSpec
@@ -37,7 +37,16 @@ class AcceptEvents:
     names: tuple[KeyNames, ...]
 
 
-SyncWish = CreateSync | ChangeSync | AcceptEvents
+@dataclass(frozen=True, slots=True)
+class ReplaceSecret:
+    """digest: of the secret that is good from now on."""
+
+    project_id: str
+    sync_task_id: SyncTaskId
+    digest: bytes = field(repr=False)
+
+
+SyncWish = CreateSync | ChangeSync | AcceptEvents | ReplaceSecret
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ import asyncio
 import uuid
 from collections.abc import Callable
 
-import structlog
-
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.model import OpenUpload, OutcomeKind, TaskCredentials, TaskWork
 from omsd.domain.sync import (
@@ -32,6 +30,7 @@ from omsd.ports.syncstore import (
     InsertSync,
     PutRestore,
     PutSyncCredentials,
+    PutSyncSecret,
     PutSyncUpload,
     SyncStore,
     UpdateSync,
@@ -43,14 +42,16 @@ from omsd.service.sync_inbox import (
     ChangeSync,
     CopyEnded,
     CreateSync,
+    ReplaceSecret,
     SyncInbox,
     SyncNews,
     UploadNoted,
     WaitingCall,
     stopping,
 )
+from omsd.telemetry.logging import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 # After a worker was lost, or while there is none.
 _WORKER_REST_S = 1.0
@@ -76,6 +77,7 @@ class SyncLedger:
         self._hot: dict[SyncTaskId, HotSync] = {}
         self._by_number: dict[SyncNumber, HotSync] = {}
         self._committed: dict[SyncTaskId, SyncTask] = {}
+        self._digests: dict[SyncNumber, bytes] = {}
         self._last_number = SyncNumber(0)
         self._last_event = EventId(0)
         self._held = False
@@ -97,6 +99,14 @@ class SyncLedger:
             raise unknown_sync(sync_task_id)
         return task
 
+    def find_any(self, sync_task_id: str) -> SyncTask | None:
+        """The task of any project, for callers that prove themselves by its secret."""
+        return self._committed.get(SyncTaskId(sync_task_id))
+
+    def secret_digest(self, task: SyncTask) -> bytes:
+        """SHA-256 of the secret that is good for the task's notifications, b"" if there is none."""
+        return self._digests.get(task.number, b"")
+
     def queued_num(self, task: SyncTask) -> int:
         """Events accepted and not finished."""
         hot = self._hot.get(task.sync_task_id)
@@ -105,6 +115,7 @@ class SyncLedger:
     async def recover(self) -> int:
         """What a process before this one accepted goes on; how many events that are. Before run()."""
         self._last_number, self._last_event = await self._store.last_ids()
+        self._digests = dict(await self._store.secrets())
         found_num = 0
         for task in await self._store.tasks():
             hot = self._admit(task, await self._credentials(task))
@@ -198,6 +209,8 @@ class SyncLedger:
                 return self._change(wish, stage)
             case AcceptEvents() as wish:
                 return self._accept(wish, stage)
+            case ReplaceSecret() as wish:
+                return self._replace_secret(wish, stage)
 
     def _create(self, wish: CreateSync, stage: SyncStage) -> SyncTask:
         theirs_num = sum(hot.task.project_id == wish.project_id for hot in self._hot.values())
@@ -249,11 +262,19 @@ class SyncLedger:
 
         def leave() -> None:
             del self._committed[hot.task.sync_task_id]
+            self._digests.pop(hot.task.number, None)
             for copy in hot.copies.values():
                 copy.cancel()
             self._copies.forget(hot.task.work_id)
 
         stage.after.append(leave)
+        return hot.task
+
+    def _replace_secret(self, wish: ReplaceSecret, stage: SyncStage) -> SyncTask:
+        hot = self._find_hot(wish.project_id, wish.sync_task_id)
+        number = hot.task.number
+        stage.changes.append(PutSyncSecret(number, wish.digest))
+        stage.after.append(lambda: self._digests.update({number: wish.digest}))
         return hot.task
 
     def _accept(self, wish: AcceptEvents, stage: SyncStage) -> SyncTask:

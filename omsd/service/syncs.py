@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from omsd.domain.sync import SyncCall, SyncState, SyncTask, SyncTaskId
@@ -19,8 +20,9 @@ from omsd.ports.clock import Clock
 from omsd.ports.syncstore import SyncStore
 from omsd.service.locations import ValidationPolicy
 from omsd.service.probing import EndsProbe
-from omsd.service.sync_inbox import AcceptEvents, ChangeSync, CreateSync
+from omsd.service.sync_inbox import AcceptEvents, ChangeSync, CreateSync, ReplaceSecret
 from omsd.service.sync_ledger import SyncLedger
+from omsd.service.sync_receiver import events_path, secret_digest
 from omsd.service.sync_requests import CreateSyncTask, ListSyncTasks, StartSyncTask, SyncStatistics
 from omsd.service.sync_validation import (
     sync_names,
@@ -31,6 +33,8 @@ from omsd.service.sync_validation import (
     validate_start_sync,
     validate_statistics,
 )
+
+_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,15 @@ class StatisticsView:
     timed: tuple[TimedFigures, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class EventSecret:
+    """What a storage service needs to send notifications for a task. path: of the URL. listen: where, "" = nowhere."""
+
+    secret: str = field(repr=False)
+    path: str
+    listen: str
+
+
 class SyncService:
     """Synchronization tasks of all projects; one is seen by its own project only. Every call raises RequestError if refused."""
 
@@ -71,6 +84,7 @@ class SyncService:
         clock: Clock,
         policy: ValidationPolicy,
         zone: tzinfo,
+        events_listen: str = "",
     ) -> None:
         self._store = store
         self._ledger = ledger
@@ -78,6 +92,7 @@ class SyncService:
         self._clock = clock
         self._policy = policy
         self._zone = zone
+        self._events_listen = events_listen
 
     async def create(self, project_id: str, request: CreateSyncTask) -> SyncTask:
         """The task takes events. Source: API reference 5.3.3."""
@@ -136,6 +151,13 @@ class SyncService:
     async def delete(self, project_id: str, sync_task_id: str) -> None:
         """The task and its figures are gone; what it copied stays."""
         await self._ledger.inbox.call(ChangeSync(project_id, SyncTaskId(sync_task_id), SyncCall.DELETE))
+
+    async def rotate_secret(self, project_id: str, sync_task_id: str) -> EventSecret:
+        """A new secret for the task's notifications; it is told here only, and the one before it is not good any more."""
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        wish = ReplaceSecret(project_id, SyncTaskId(sync_task_id), secret_digest(secret))
+        task = await self._ledger.inbox.call(wish)
+        return EventSecret(secret, events_path(task.sync_task_id), self._events_listen)
 
     def _now_ms(self) -> int:
         return int(self._clock.now_s() * 1000)

@@ -10,8 +10,16 @@ from dataclasses import asdict, replace
 import xxhash
 
 from omsd.domain import task_machine
-from omsd.domain.errors import Refusal, RequestError
-from omsd.domain.model import Task, TaskCredentials, TaskId, TaskState
+from omsd.domain.model import (
+    BandwidthWindow,
+    GroupId,
+    Priority,
+    Task,
+    TaskCredentials,
+    TaskId,
+    TaskSpec,
+    TaskState,
+)
 from omsd.domain.notices import task_owner
 from omsd.ports.clock import Clock
 from omsd.ports.notices import NoticeStore
@@ -19,12 +27,12 @@ from omsd.ports.taskstore import TaskQuery, TaskStore
 from omsd.service import requests
 from omsd.service.calls import ChangeTask, ChangeTasks, CreateTask
 from omsd.service.channel import EventChannel
-from omsd.service.ledger import same_request, unknown_task
+from omsd.service.desk import unknown_task
+from omsd.service.ledger import same_request
 from omsd.service.live import LiveBoard
 from omsd.service.probing import EndsProbe
 from omsd.service.quotas import QuotaKeeper
 from omsd.service.validation import (
-    ValidatedTask,
     ValidationPolicy,
     validate_bandwidth,
     validate_batch,
@@ -66,7 +74,7 @@ class TaskService:
         """The task waits for its slot; a repeat with the same request_id returns the same task. Source: API reference 5.2.3."""
         request_id = validate_request_id(request.request_id)
         valid = validate_create(request, self._policy, project_id=project_id)
-        fingerprint = fingerprint_of(valid)
+        fingerprint = fingerprint_of(valid.spec, valid.windows, valid.priority)
         if request_id:
             earlier = await self._store.find_request(project_id, request_id)
             if earlier is not None:
@@ -78,7 +86,7 @@ class TaskService:
             project_id, valid.spec, valid.credentials, valid.priority, valid.windows, request_id, fingerprint
         )
         task = await self._channel.call(wish)
-        if task is None:
+        if not isinstance(task, Task):
             raise TypeError("a creation was answered without a task")
         return task
 
@@ -95,10 +103,11 @@ class TaskService:
         state = None
         if valid.status is not None:
             state = next((each for each in TaskState if each == valid.status), None)
-        # No task belongs to a group, and no task is in a state that does not exist.
-        if valid.group_id or (valid.status is not None and state is None):
+        # No task is in a state that does not exist.
+        if valid.status is not None and state is None:
             return TaskPage((), 0)
-        query = TaskQuery(project_id, valid.offset, valid.limit, state, valid.name_part)
+        group_id = GroupId(valid.group_id) if valid.group_id else None
+        query = TaskQuery(project_id, valid.offset, valid.limit, state, valid.name_part, group_id)
         tasks, count = await self._store.list_tasks(query)
         return TaskPage(await self._views(tasks), count)
 
@@ -117,21 +126,23 @@ class TaskService:
         await self._change(project_id, task_id, task_machine.Delete())
 
     async def update_bandwidth(
-        self, project_id: str, task_id: int, rules: tuple[requests.BandwidthRule, ...]
+        self,
+        project_id: str,
+        task_id: int,
+        rules: tuple[requests.BandwidthRule, ...] | None,
+        dialect: requests.Dialect = requests.Dialect.V2,
     ) -> None:
-        """These rules replace all others, at once."""
-        await self._change(project_id, task_id, task_machine.UpdateBandwidth(validate_bandwidth(rules)))
+        """These rules replace all others, at once; None is a missing mandatory field."""
+        windows = validate_bandwidth(rules, dialect=dialect)
+        await self._change(project_id, task_id, task_machine.UpdateBandwidth(windows))
 
     async def batch_update(self, project_id: str, request: requests.BatchUpdateTasks) -> None:
         """All tasks have the new bandwidth and priority, or none has. Source: API reference 5.2.8."""
         valid = validate_batch(request)
-        if valid.group_id:
-            raise RequestError(
-                "OMS.1009",
-                f"group_id: the project has no task group {valid.group_id}",
-                refusal=Refusal.NOT_FOUND,
-            )
-        await self._channel.call(ChangeTasks(project_id, valid.task_ids, valid.windows, valid.priority))
+        group_id = GroupId(valid.group_id) if valid.group_id else None
+        await self._channel.call(
+            ChangeTasks(project_id, valid.task_ids, valid.windows, valid.priority, group_id)
+        )
 
     async def watch(self, project_id: str, task_id: int) -> AsyncIterator[TaskView]:
         """The task now, then after changes, every WATCH_INTERVAL_S at most but at once when its state changes.
@@ -144,19 +155,10 @@ class TaskService:
                 yield view
                 if view.task.state in _WATCH_ENDS:
                     return
-                await self._rest(watcher.turned)
+                await rest_of_watch(self._clock, watcher.turned)
                 await watcher.changed.wait()
                 watcher.clear()
                 view = await self._find(project_id, TaskId(task_id))
-
-    async def _rest(self, turned: asyncio.Event) -> None:
-        """WATCH_INTERVAL_S, or less."""
-        async with asyncio.TaskGroup() as group:
-            resting = group.create_task(self._clock.sleep(WATCH_INTERVAL_S), name="rest of a watch")
-            ending = group.create_task(turned.wait(), name="end of a watch's rest")
-            _, late = await asyncio.wait((resting, ending), return_when=asyncio.FIRST_COMPLETED)
-            for task in late:
-                task.cancel()
 
     async def _find(self, project_id: str, task_id: TaskId) -> TaskView | None:
         task = self._board.task(task_id) or await self._store.get_task(task_id)
@@ -187,11 +189,19 @@ class TaskService:
         await self._channel.call(ChangeTask(project_id, TaskId(task_id), event, credentials))
 
 
-def fingerprint_of(task: ValidatedTask) -> str:
+async def rest_of_watch(clock: Clock, turned: asyncio.Event) -> None:
+    """WATCH_INTERVAL_S, or less: a watch shows no more, unless the state changes."""
+    async with asyncio.TaskGroup() as group:
+        resting = group.create_task(clock.sleep(WATCH_INTERVAL_S), name="rest of a watch")
+        ending = group.create_task(turned.wait(), name="end of a watch's rest")
+        _, late = await asyncio.wait((resting, ending), return_when=asyncio.FIRST_COMPLETED)
+        for task in late:
+            task.cancel()
+
+
+def fingerprint_of(
+    spec: TaskSpec, windows: tuple[BandwidthWindow, ...], priority: Priority | None = None
+) -> str:
     """Equal for requests that ask for the same thing, however it was written; secrets and request_id play no part."""
-    wanted = {
-        "spec": asdict(task.spec),
-        "priority": task.priority,
-        "windows": [asdict(w) for w in task.windows],
-    }
+    wanted = {"spec": asdict(spec), "priority": priority, "windows": [asdict(w) for w in windows]}
     return xxhash.xxh3_128_hexdigest(json.dumps(wanted, sort_keys=True).encode())

@@ -27,6 +27,7 @@ from omsd.service.limits import (
     BANDWIDTH_LIMITS,
     BATCH_LIMITS,
     CREATE_LIMITS,
+    DESCRIPTION_LIMITS,
     LIST_LIMITS,
     MAX_BANDWIDTH_RULES,
     REQUEST_ID_LIMITS,
@@ -45,6 +46,7 @@ from omsd.service.requests import (
     BandwidthRule,
     BatchUpdateTasks,
     CreateTask,
+    Dialect,
     DstNode,
     ListTasks,
     SrcNode,
@@ -133,6 +135,9 @@ def validate_create(request: CreateTask, policy: ValidationPolicy, *, project_id
     findings = Findings()
     src, dst = request.src_node or SrcNode(), request.dst_node or DstNode()
     findings.check(CREATE_LIMITS, request)
+    findings.check(DESCRIPTION_LIMITS[request.dialect], request)
+    if request.dialect is Dialect.V1:
+        findings.require("thread_num", request.thread_num)
     _refuse(findings, request, _CREATE_NOT_YET)
     task_type = _task_type(findings, request)
     destination = check_destination(findings, dst, policy)
@@ -162,9 +167,10 @@ def validate_create(request: CreateTask, policy: ValidationPolicy, *, project_id
         smn=check_smn(
             findings, request.smn_config, policy.notices, project_id=project_id, destination=destination
         ),
+        thread_num=request.thread_num or 0,
     )
     _check_no_loop(findings, spec)
-    windows = _windows(findings, request.bandwidth_policy or (), "bandwidth_policy")
+    windows = _windows(findings, request.bandwidth_policy or (), "bandwidth_policy", request.dialect)
     priority = findings.choose("task_priority", request.task_priority, _PRIORITIES, Priority.MEDIUM)
     findings.raise_if_any()
     credentials = TaskCredentials(
@@ -193,12 +199,14 @@ def validate_start(request: StartTask, spec: TaskSpec) -> ValidatedStart:
 
 
 def validate_bandwidth(
-    rules: tuple[BandwidthRule, ...] | None, field: str = "bandwidth_policy"
+    rules: tuple[BandwidthRule, ...] | None,
+    field: str = "bandwidth_policy",
+    dialect: Dialect = Dialect.V2,
 ) -> tuple[BandwidthWindow, ...]:
     """The windows of a policy; () removes all limits, None is a missing mandatory field. Raises RequestError."""
     findings = Findings()
     findings.require(field, rules)
-    windows = _windows(findings, rules or (), field)
+    windows = _windows(findings, rules or (), field, dialect)
     findings.raise_if_any()
     return windows
 
@@ -321,8 +329,10 @@ def _finds_itself(prefixes: Iterable[str], save_prefix: str) -> bool:
     )
 
 
-def _windows(findings: Findings, rules: tuple[BandwidthRule, ...], field: str) -> tuple[BandwidthWindow, ...]:
-    findings.check(BANDWIDTH_LIMITS, rules, at=field)
+def _windows(
+    findings: Findings, rules: tuple[BandwidthRule, ...], field: str, dialect: Dialect = Dialect.V2
+) -> tuple[BandwidthWindow, ...]:
+    findings.check(BANDWIDTH_LIMITS[dialect], rules, at=field)
     parsed = [_window(findings, rule, f"{field}[{place}]") for place, rule in enumerate(rules)]
     windows = tuple(window for window in parsed if window is not None)
     # With rules left out positions would name the wrong ones; and comparing is quadratic.

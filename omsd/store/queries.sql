@@ -1,11 +1,16 @@
 -- Named queries: "-- name: x" begins one. Parameters are named as the fields they come from.
 
 -- name: insert_task
-INSERT INTO tasks VALUES (
+INSERT INTO tasks (
+    task_id, project_id, name, spec, state, priority, windows, created_ms, request_id, request_fingerprint, run,
+    started_ms, ended_ms, active_ms, active_since_ms, listing_over, planned, error_code, error_message, listed_num,
+    listed_size_bytes, successful_num, skipped_num, failed_num, successful_size_bytes, skipped_size_bytes,
+    failed_size_bytes, lists, caveats, parts_size_bytes, group_id, expected_num, expected_size_bytes
+) VALUES (
     :task_id, :project_id, :name, :spec, :state, :priority, :windows, :created_ms, :request_id, :request_fingerprint, :run,
     :started_ms, :ended_ms, :active_ms, :active_since_ms, :listing_over, :planned, :error_code, :error_message, :listed_num,
     :listed_size_bytes, :successful_num, :skipped_num, :failed_num, :successful_size_bytes, :skipped_size_bytes,
-    :failed_size_bytes, :lists, :caveats, :parts_size_bytes
+    :failed_size_bytes, :lists, :caveats, :parts_size_bytes, :group_id, :expected_num, :expected_size_bytes
 );
 
 -- name: update_task
@@ -138,6 +143,16 @@ INSERT INTO creations (project_id, kind, created_ms) VALUES (:project_id, :kind,
 
 -- name: prune_creations
 DELETE FROM creations WHERE created_ms <= :before_ms;
+-- name: list_group_tasks
+SELECT * FROM tasks
+WHERE group_id = :group_id AND group_id <> '' AND project_id = :project_id AND (:state = 0 OR state = :state)
+    AND instr(name, :name_part) > 0
+ORDER BY task_id DESC LIMIT :limit OFFSET :offset;
+
+-- name: count_group_tasks
+SELECT count(*) FROM tasks
+WHERE group_id = :group_id AND group_id <> '' AND project_id = :project_id AND (:state = 0 OR state = :state)
+    AND instr(name, :name_part) > 0;
 
 -- name: count_created
 SELECT count(*) FROM creations WHERE project_id = :project_id AND kind = :kind AND created_ms > :since_ms;
@@ -226,6 +241,9 @@ INSERT OR REPLACE INTO sync_credentials VALUES (:number, :sealed);
 -- name: drop_sync_credentials
 DELETE FROM sync_credentials WHERE number = :number;
 
+-- name: put_sync_secret
+INSERT OR REPLACE INTO sync_event_secrets VALUES (:number, :digest);
+
 -- name: add_sync_event
 INSERT INTO sync_events VALUES (:event_id, :number, :key, :literal, :accepted_ms, :restore_since_s);
 
@@ -255,6 +273,9 @@ SELECT * FROM sync_tasks ORDER BY number;
 
 -- name: sync_credentials
 SELECT sealed FROM sync_credentials WHERE number = :number;
+
+-- name: sync_secrets
+SELECT number, digest FROM sync_event_secrets;
 
 -- name: sync_events
 SELECT event_id, key, literal, accepted_ms, restore_since_s FROM sync_events WHERE number = :number ORDER BY event_id;
@@ -299,3 +320,83 @@ WHERE state = 'due' AND notice_id > :after ORDER BY notice_id LIMIT :limit;
 -- name: latest_notice
 SELECT notice_id, config, state, error_code, detail FROM notices
 WHERE owner_kind = :owner_kind AND owner_id = :owner_id AND hidden = 0;
+
+-- name: insert_group
+INSERT INTO task_groups VALUES (
+    :number, :group_id, :project_id, :spec, :state, :windows, :created_ms, :request_id, :request_fingerprint, :started_ms, :ended_ms,
+    :active_ms, :active_since_ms, :error_code, :error_message, :position, :goal, :goal_after
+);
+
+-- name: update_group
+UPDATE task_groups SET
+    state = :state, windows = :windows, started_ms = :started_ms, ended_ms = :ended_ms, active_ms = :active_ms,
+    active_since_ms = :active_since_ms, error_code = :error_code, error_message = :error_message, position = :position,
+    goal = :goal, goal_after = :goal_after
+WHERE number = :number;
+
+-- name: purge_groups
+DELETE FROM task_groups WHERE project_id = :project_id AND state = 9 AND created_ms < :created_before_ms;
+
+-- name: put_group_credentials
+INSERT OR REPLACE INTO group_credentials VALUES (:number, :sealed);
+
+-- name: drop_group_credentials
+DELETE FROM group_credentials WHERE number = :number;
+
+-- name: get_group
+SELECT * FROM task_groups WHERE group_id = :group_id;
+
+-- name: find_group_request
+SELECT * FROM task_groups
+WHERE project_id = :project_id AND request_id = :request_id AND request_id <> '' AND state <> 9;
+
+-- name: list_groups
+SELECT * FROM task_groups
+WHERE project_id = :project_id AND state <> 9 AND (:state < 0 OR state = :state)
+ORDER BY number DESC LIMIT :limit OFFSET :offset;
+
+-- name: count_groups
+SELECT count(*) FROM task_groups WHERE project_id = :project_id AND state <> 9 AND (:state < 0 OR state = :state);
+
+-- name: count_groups_created
+SELECT count(*) FROM task_groups WHERE project_id = :project_id AND created_ms >= :since_ms;
+
+-- name: unfinished_groups
+SELECT * FROM task_groups WHERE state IN (0, 1, 2, 7, 8) OR goal <> '' ORDER BY number;
+
+-- name: get_group_credentials
+SELECT sealed FROM group_credentials WHERE number = :number;
+
+-- name: members
+SELECT * FROM tasks
+WHERE group_id = :group_id AND group_id <> '' AND task_id > :after AND state IN (SELECT value FROM json_each(:states))
+ORDER BY task_id LIMIT :limit;
+
+-- name: member_numbers
+SELECT state, count(*) AS number FROM tasks WHERE group_id = :group_id AND group_id <> '' GROUP BY state;
+
+-- name: member_failures
+SELECT error_code, count(*) AS number, min(task_id) AS first, error_message FROM tasks
+WHERE group_id = :group_id AND group_id <> '' AND state = 4 GROUP BY error_code ORDER BY first;
+
+-- name: group_sums
+SELECT
+    state, count(*) AS number,
+    sum(CASE WHEN listing_over THEN listed_num ELSE max(expected_num, listed_num) END) AS expected_num,
+    sum(CASE WHEN listing_over THEN listed_size_bytes ELSE max(expected_size_bytes, listed_size_bytes) END) AS expected_size_bytes,
+    sum(listed_num) AS listed_num, sum(listed_size_bytes) AS listed_size_bytes, sum(successful_num) AS successful_num,
+    sum(skipped_num) AS skipped_num, sum(failed_num) AS failed_num, sum(successful_size_bytes) AS successful_size_bytes,
+    sum(skipped_size_bytes) AS skipped_size_bytes, sum(failed_size_bytes) AS failed_size_bytes,
+    sum(parts_size_bytes) AS parts_size_bytes
+FROM tasks
+WHERE group_id = :group_id AND group_id <> '' AND task_id NOT IN (SELECT value FROM json_each(:without))
+GROUP BY state;
+
+-- name: failed_lists
+SELECT
+    count(json_extract(lists, '$.failed_key') <> '' OR NULL) AS number,
+    max(coalesce(json_extract(lists, '$.failed_error'), '')) AS error
+FROM tasks WHERE group_id = :group_id AND group_id <> '' AND failed_num > 0;
+
+-- name: last_group_number
+SELECT coalesce(max(number), 0) FROM task_groups;

@@ -56,6 +56,9 @@ _PLAIN_TASK_NAMES = (
     "error_code",
     "error_message",
     "parts_size_bytes",
+    "group_id",
+    "expected_num",
+    "expected_size_bytes",
 )
 
 

@@ -138,9 +138,11 @@ class SqliteTaskStore:
             "name_part": query.name_part,
             "offset": query.offset,
             "limit": query.limit,
+            "group_id": query.group_id or "",
         }
-        rows = await self.read("list_tasks", wanted)
-        count = await self.read("count_tasks", wanted)
+        kind = "group_tasks" if query.group_id else "tasks"
+        rows = await self.read(f"list_{kind}", wanted)
+        count = await self.read(f"count_{kind}", wanted)
         return tuple(map(task_from_row, rows)), count[0][0]
 
     async def count_in(self, project_id: str, states: Sequence[TaskState]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from omsd.domain.model import OpenUpload, TaskCredentials
@@ -19,6 +19,7 @@ from omsd.ports.syncstore import (
     InsertSync,
     PutRestore,
     PutSyncCredentials,
+    PutSyncSecret,
     PutSyncUpload,
     SyncChange,
     UpdateSync,
@@ -47,6 +48,11 @@ class SqliteSyncStore:
         """Raises CredentialsUnreadableError if this daemon's key does not open them."""
         rows = await self._store.read("sync_credentials", {"number": task.number})
         return self._store.sealer.unseal(task.work_id, rows[0]["sealed"]) if rows else None
+
+    async def secrets(self) -> Mapping[SyncNumber, bytes]:
+        """Digests of the event secrets of all tasks that have one."""
+        rows = await self._store.read("sync_secrets", {})
+        return {SyncNumber(row["number"]): bytes(row["digest"]) for row in rows}
 
     async def events(self, number: SyncNumber) -> tuple[SyncEvent, ...]:
         """What is not finished, in the order accepted."""
@@ -98,6 +104,7 @@ class SqliteSyncStore:
 def _write_of(
     change: DeleteSync
     | DropSyncCredentials
+    | PutSyncSecret
     | AddEvents
     | PutRestore
     | DropEvents
@@ -110,6 +117,8 @@ def _write_of(
             return "delete_sync", [{"number": number}]
         case DropSyncCredentials(number):
             return "drop_sync_credentials", [{"number": number}]
+        case PutSyncSecret(number, digest):
+            return "put_sync_secret", [{"number": number, "digest": digest}]
         case AddEvents(number, events):
             return "add_sync_event", [
                 {

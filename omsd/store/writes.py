@@ -6,6 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from omsd.domain.quotas import DAY_MS
+from omsd.ports.groupstore import (
+    DropGroupCredentials,
+    InsertGroup,
+    PurgeGroups,
+    PutGroupCredentials,
+    UpdateGroup,
+)
 from omsd.ports.notices import AddNotice, DropNotices
 from omsd.ports.taskstore import (
     AddFailed,
@@ -37,6 +44,7 @@ from omsd.ports.taskstore import (
     TallyFailures,
     UpdateTask,
 )
+from omsd.store.grouprows import group_writes
 from omsd.store.noticerows import notice_writes
 from omsd.store.rows import Row, checkpoint_to_row, shard_to_row, task_to_row
 from omsd.store.seal import Sealer
@@ -82,10 +90,10 @@ def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[R
             return sweep_writes(change, sealer)
         case PutListPart() | DropListPart() | DropListParts():
             return (_list_write(change),)
-        case AddNotice() | DropNotices():
-            return notice_writes(change)
-        case NoteCreation():
-            return _creation_writes(change)
+        case AddNotice() | DropNotices() | NoteCreation():
+            return _outside_writes(change)
+        case InsertGroup() | UpdateGroup() | PurgeGroups() | PutGroupCredentials() | DropGroupCredentials():
+            return (group_writes(change, sealer),)
         case _:
             return _shard_writes(change)
 
@@ -139,7 +147,10 @@ def _failure_writes(change: AddFailed | DropFailed | TallyFailures) -> Sequence[
             return (("tally_failures", (row,)),)
 
 
-def _creation_writes(change: NoteCreation) -> Sequence[tuple[str, Sequence[Row]]]:
+def _outside_writes(change: AddNotice | DropNotices | NoteCreation) -> Sequence[tuple[str, Sequence[Row]]]:
+    """Rows that outlive the task they were written for."""
+    if not isinstance(change, NoteCreation):
+        return notice_writes(change)
     row: Row = {
         "project_id": change.project_id,
         "kind": change.kind.value,

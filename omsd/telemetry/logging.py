@@ -12,11 +12,18 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, TextIO
 
-import structlog
-from structlog.typing import Processor
+# structlog loads rich, where it finds it, for coloured tracebacks that are not written here: a fifth of the start of each process.
+# None is what the import system takes for "not there".
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+import structlog  # noqa: E402
+from structlog.typing import Processor  # noqa: E402
+
+if sys.modules.get("rich") is None:
+    del sys.modules["rich"]
 
 LogFormat = Literal["auto", "json", "text"]
 MASK = "***"
+AUDIT_LOGGER = "omsd.audit"
 
 _SECRET_KEY = re.compile(
     r"(^|[_-])(ak|sk|access_?key(_?id)?|secret\w*|password|passwd|token|authorization|signature|credentials?"
@@ -62,7 +69,9 @@ def setup_logging(level: str, log_format: LogFormat = "auto", stream: TextIO | N
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for chatty in ("botocore", "aiobotocore", "asyncio", "grpc", "aiosqlite"):
+    # Who changed what is wanted also where the rest is not.
+    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
+    for chatty in ("botocore", "aiobotocore", "asyncio", "grpc", "aiosqlite", "aiohttp"):
         # Below warning these log per request, with headers.
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
@@ -107,7 +116,9 @@ def _tail(found: re.Match[str]) -> str:
 
 def _last_steps(as_text: bool, out: TextIO) -> Sequence[Processor]:
     if as_text:
-        renderer: Processor = structlog.dev.ConsoleRenderer(colors=out.isatty(), timestamp_key="ts")
+        renderer: Processor = structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), timestamp_key="ts", exception_formatter=structlog.dev.plain_traceback
+        )
     else:
         renderer = structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
     return [

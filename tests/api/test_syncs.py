@@ -133,6 +133,17 @@ async def test_the_other_calls_reach_the_service(stub: SyncTaskServiceStub, sync
     ]
 
 
+async def test_a_secret_comes_with_the_path_and_where_it_is_listened(
+    stub: SyncTaskServiceStub, syncs: FakeSyncService
+) -> None:
+    made = await stub.RotateSyncEventSecret(
+        sync_pb2.RotateSyncEventSecretRequest(project_id="p", sync_task_id=SYNC_ID)
+    )
+    assert (made.secret, made.listen) == ("S3CR3T", "0.0.0.0:7071")
+    assert made.path == f"/sync-tasks/{SYNC_ID}/s3-events"
+    assert syncs.calls == [("rotate_secret", "p", SYNC_ID)]
+
+
 @pytest.mark.parametrize(
     ("method", "message", "field"),
     [

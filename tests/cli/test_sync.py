@@ -106,6 +106,17 @@ async def test_start_stop_and_delete_reach_the_server(omsctl: Omsctl, syncs: Fak
     ]
 
 
+async def test_a_secret_is_shown_once_with_the_path_it_is_for(omsctl: Omsctl, syncs: FakeSyncService) -> None:
+    done = await omsctl("sync", "secret", SYNC_ID)
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"path    /sync-tasks/{SYNC_ID}/s3-events\nsecret  S3CR3T\n"
+    assert syncs.calls == [("rotate_secret", "default", SYNC_ID)]
+    syncs.events_listen = ""
+    done = await omsctl("sync", "secret", SYNC_ID, "-o", "json")
+    assert (done.json["secret"], done.json["listen"]) == ("S3CR3T", "")
+    assert "events_listen" in done.err
+
+
 async def test_an_unknown_task_exits_5(omsctl: Omsctl, syncs: FakeSyncService) -> None:
     syncs.raises = RequestError("OMS.2002", "no such task", refusal=Refusal.NOT_FOUND)
     done = await omsctl("sync", "show", SYNC_ID)

@@ -143,8 +143,10 @@ async def wait_for(
     reached: Callable[[task_pb2.Task], bool],
     *,
     deadline_s: float = TASK_DEADLINE_S,
+    calmest_s: float = 0.02,
 ) -> task_pb2.Task:
-    """Poll until the task is as wanted; each view on the way must add up."""
+    """Poll until the task is as wanted; each view on the way must add up. calmest_s: the pause that it works up to."""
+    pause_s = 0.02
     task = task_pb2.Task()
     try:
         async with asyncio.timeout(deadline_s):
@@ -158,7 +160,8 @@ async def wait_for(
                     check_view(task)
                     if reached(task):
                         return task
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(pause_s)
+                pause_s = min(calmest_s, 1.5 * pause_s)
     except TimeoutError:
         raise AssertionError(f"not reached within {deadline_s} s: {task}") from None
 
@@ -179,8 +182,13 @@ def check_view(task: task_pb2.Task) -> None:
 
 async def ended(client: TaskClient, task_id: int, *, deadline_s: float = TASK_DEADLINE_S) -> task_pb2.Task:
     """The task when it has succeeded or failed."""
+    # Nobody waits for a moment on the way here, and each look costs two processes a millisecond.
     return await wait_for(
-        client, task_id, lambda task: task.status in (SUCCEEDED, FAILED), deadline_s=deadline_s
+        client,
+        task_id,
+        lambda task: task.status in (SUCCEEDED, FAILED),
+        deadline_s=deadline_s,
+        calmest_s=0.15,
     )
 
 

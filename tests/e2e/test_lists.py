@@ -139,7 +139,7 @@ async def test_kill_9_under_way_leaves_each_object_in_the_list_once(
     daemon: Daemon, seaweed: S3Server
 ) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
-    objects = {f"{n:04}": b"x" * 2000 for n in range(1200)}
+    objects = {f"{n:04}": b"x" * 4000 for n in range(600)}
     await seaweed.put_many(source, objects)
     await daemon.start()
     async with daemon.client() as client:
@@ -152,7 +152,7 @@ async def test_kill_9_under_way_leaves_each_object_in_the_list_once(
     async with daemon.client() as client:
         await client.limit(task_id, [])
         task = await ended(client, task_id)
-    assert (task.status, task.successful_num) == (SUCCEEDED, 1200), task
+    assert (task.status, task.successful_num) == (SUCCEEDED, 600), task
     (rows,) = (await lists_of(seaweed, destination)).values()
     assert sorted(row["key"] for row in rows) == sorted(objects)
 

@@ -31,7 +31,9 @@ ZOO = [
 ]  # fmt: skip
 
 
-async def test_sizes_around_every_border_arrive_with_their_crc64(daemon: Daemon, seaweed: S3Server) -> None:
+async def test_sizes_around_every_border_arrive_with_their_crc64(
+    shared_daemon: Daemon, seaweed: S3Server
+) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
     rng = random.Random(5)
     sizes = [
@@ -50,8 +52,7 @@ async def test_sizes_around_every_border_arrive_with_their_crc64(daemon: Daemon,
     ]
     objects = {f"size/{size:010}": rng.randbytes(size) for size in sizes}
     await seaweed.put_many(source, objects)
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         created = await client.create(request(node(seaweed, source), node(seaweed, destination)))
         task = await ended(client, created.id)
     assert task.status == SUCCEEDED, task
@@ -63,14 +64,13 @@ async def test_sizes_around_every_border_arrive_with_their_crc64(daemon: Daemon,
     assert not await seaweed.open_uploads(destination)
 
 
-async def test_every_key_comes_back_as_it_was_sent(daemon: Daemon, moto: S3Server) -> None:
+async def test_every_key_comes_back_as_it_was_sent(shared_daemon: Daemon, moto: S3Server) -> None:
     source, destination = await moto.make_bucket(), await moto.make_bucket()
     objects = {key: f"{number}".encode() for number, key in enumerate(ZOO)}
     await moto.put_many(source, objects)
     stored = await moto.list_all(source)
     assert set(stored) == set(ZOO)
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         created = await client.create(request(node(moto, source), node(moto, destination)))
         task = await ended(client, created.id)
         assert task.status == SUCCEEDED, task
@@ -86,11 +86,10 @@ async def test_every_key_comes_back_as_it_was_sent(daemon: Daemon, moto: S3Serve
         assert await migrated(moto, named) == objects
 
 
-async def test_a_key_too_long_with_its_prefix_fails_alone(daemon: Daemon, moto: S3Server) -> None:
+async def test_a_key_too_long_with_its_prefix_fails_alone(shared_daemon: Daemon, moto: S3Server) -> None:
     source, destination = await moto.make_bucket(), await moto.make_bucket()
     await moto.put_many(source, {"k" * 1024: b"1", "short": b"2"})
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         to = {**node(moto, destination), "save_prefix": "p/"}
         task = await ended(client, (await client.create(request(node(moto, source), to))).id)
     assert (task.status, task.error_reason.error_code) == (FAILED, "TRF.0060")
@@ -106,15 +105,14 @@ MODES = {
 }
 
 
-async def test_every_overwrite_mode(daemon: Daemon, seaweed: S3Server) -> None:
+async def test_every_overwrite_mode(shared_daemon: Daemon, seaweed: S3Server) -> None:
     source = await seaweed.make_bucket()
     here = {"same": b"same", "same-size": b"1234", "other-size": b"12345", "new": b"n"}
     there = {"same": b"same", "same-size": b"abcd", "other-size": b"abc"}
     checked = {"ChecksumAlgorithm": "CRC64NVME"}
     for key, data in here.items():
         await seaweed.put(source, key, data, **checked)
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         for mode, skipped in MODES.items():
             destination = await seaweed.make_bucket()
             for key, data in there.items():
@@ -127,7 +125,9 @@ async def test_every_overwrite_mode(daemon: Daemon, seaweed: S3Server) -> None:
             assert result == {key: there[key] if key in skipped else data for key, data in here.items()}
 
 
-async def test_folders_names_prefixes_save_prefix_and_metadata(daemon: Daemon, seaweed: S3Server) -> None:
+async def test_folders_names_prefixes_save_prefix_and_metadata(
+    shared_daemon: Daemon, seaweed: S3Server
+) -> None:
     source = await seaweed.make_bucket()
     for key in ("f/a", "f/deep/b", "f-not", "single", "other"):
         await seaweed.put(
@@ -138,8 +138,7 @@ async def test_folders_names_prefixes_save_prefix_and_metadata(daemon: Daemon, s
             CacheControl="max-age=5",
             Metadata={"colour": "blue"},
         )
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         destination = await seaweed.make_bucket()
         to = {**node(seaweed, destination), "save_prefix": "in/"}
         wanted = request(
@@ -163,11 +162,10 @@ async def test_folders_names_prefixes_save_prefix_and_metadata(daemon: Daemon, s
         assert (head["ContentType"], head["Metadata"]) == ("text/x-test", {})
 
 
-async def test_objects_older_than_migrate_since_are_skipped(daemon: Daemon, seaweed: S3Server) -> None:
+async def test_objects_older_than_migrate_since_are_skipped(shared_daemon: Daemon, seaweed: S3Server) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
     await seaweed.put(source, "old", b"1")
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         since = int(time.time()) + 3600
         wanted = request(node(seaweed, source), node(seaweed, destination), migrate_since=since)
         task = await ended(client, (await client.create(wanted)).id)
@@ -175,11 +173,10 @@ async def test_objects_older_than_migrate_since_are_skipped(daemon: Daemon, seaw
     assert await migrated(seaweed, destination) == {}
 
 
-async def test_missing_names_fail_and_are_retried_alone(daemon: Daemon, seaweed: S3Server) -> None:
+async def test_missing_names_fail_and_are_retried_alone(shared_daemon: Daemon, seaweed: S3Server) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
     await seaweed.put(source, "there", b"1")
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         names = ["there", "late", "never"]
         wanted = request(
             node(seaweed, source), node(seaweed, destination), names, task_type=types_pb2.TASK_TYPE_OBJECT
@@ -202,21 +199,19 @@ async def test_missing_names_fail_and_are_retried_alone(daemon: Daemon, seaweed:
     assert await migrated(seaweed, destination) == {"there": b"1", "late": b"22", "never": b"333"}
 
 
-async def test_an_empty_source_ends_as_documented(daemon: Daemon, seaweed: S3Server) -> None:
+async def test_an_empty_source_ends_as_documented(shared_daemon: Daemon, seaweed: S3Server) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         task = await ended(
             client, (await client.create(request(node(seaweed, source), node(seaweed, destination)))).id
         )
     assert (task.status, task.error_reason.error_code) == (FAILED, "TRF.0012")
 
 
-async def test_the_same_request_id_makes_one_task(daemon: Daemon, seaweed: S3Server) -> None:
+async def test_the_same_request_id_makes_one_task(shared_daemon: Daemon, seaweed: S3Server) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
     await seaweed.put(source, "a", b"1")
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client("asked twice") as client:
 
         def wanted(**fields: object) -> task_pb2.CreateTaskRequest:
             return request(node(seaweed, source), node(seaweed, destination), request_id="once", **fields)
@@ -230,11 +225,12 @@ async def test_the_same_request_id_makes_one_task(daemon: Daemon, seaweed: S3Ser
         assert (await client.list(task_pb2.ListTasksRequest())).count == 1
 
 
-async def test_watch_gives_a_snapshot_and_ends_with_the_task(daemon: Daemon, seaweed: S3Server) -> None:
+async def test_watch_gives_a_snapshot_and_ends_with_the_task(
+    shared_daemon: Daemon, seaweed: S3Server
+) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
     await seaweed.put_many(source, {f"{n:04}": b"x" * 1000 for n in range(300)})
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         created = await client.create(request(node(seaweed, source), node(seaweed, destination)))
         async with asyncio.timeout(60):
             seen = [task async for task in client.watch(created.id)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,6 +31,24 @@ MIB = 1024 * 1024
 QUICK_POLLS = {"OMSD_LIMITS__RESTORE_POLL_S": "0.2"}
 
 
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon that asks after restores all the time, and shares what is above 16 MiB."""
+    daemon = Daemon(tmp_path_factory.mktemp("quick"))
+    asyncio.run(daemon.start(QUICK_POLLS | {"OMSD_LIMITS__LARGE_OBJECT_MIB": "16"}))
+    yield daemon
+    daemon.end()
+
+
+@pytest.fixture(scope="module")
+def copying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A daemon that may use copies inside the service."""
+    daemon = Daemon(tmp_path_factory.mktemp("copying"), server_side_copy=True)
+    asyncio.run(daemon.start())
+    yield daemon
+    daemon.end()
+
+
 def fake_node(url: str) -> dict[str, Any]:
     return {
         "cloud_type": "AWS",
@@ -46,9 +66,8 @@ def archived(number: int) -> dict[str, Kept]:
 
 @pytest.mark.parametrize("in_service", [False, True], ids=["streamed", "copied_in_service"])
 async def test_encryption_class_metadata_and_tags_arrive(
-    in_service: bool, daemon: Daemon, moto: S3Server
+    in_service: bool, shared_daemon: Daemon, copying: Daemon, moto: S3Server
 ) -> None:
-    daemon.server_side_copy = in_service
     source, destination = await moto.make_bucket(), await moto.make_bucket()
     bodies = {"small": b"1", "streamed": b"2" * (2 * MIB), "parts": b"3" * (9 * MIB)}
     for key, body in bodies.items():
@@ -62,8 +81,7 @@ async def test_encryption_class_metadata_and_tags_arrive(
             Tagging="team=a%20b&x=1",
             StorageClass="STANDARD_IA",
         )
-    await daemon.start()
-    async with daemon.client() as client:
+    async with (copying if in_service else shared_daemon).client() as client:
         wanted = request(
             node(moto, source),
             node(moto, destination),
@@ -87,13 +105,12 @@ async def test_encryption_class_metadata_and_tags_arrive(
 
 
 async def test_archived_objects_of_moto_are_restored_only_if_that_is_wished(
-    daemon: Daemon, moto: S3Server
+    quick: Daemon, moto: S3Server
 ) -> None:
     source, destination = await moto.make_bucket(), await moto.make_bucket()
     await moto.put(source, "cold", b"cold", StorageClass="GLACIER")
     await moto.put(source, "warm", b"warm")
-    await daemon.start(QUICK_POLLS)
-    async with daemon.client() as client:
+    async with quick.client() as client:
         ends = node(moto, source), node(moto, destination)
         refused = await ended(client, (await client.create(request(*ends))).id)
         assert (refused.status, refused.successful_num, refused.failed_num) == (FAILED, 1, 1)
@@ -137,12 +154,11 @@ async def test_a_restore_that_takes_its_time_survives_a_kill_and_a_pause(
     assert sum(event["objects_num"] for event in told) == 20, "each once, however often it is asked after"
 
 
-async def test_a_large_archived_object_is_restored_and_then_shared(daemon: Daemon, moto: S3Server) -> None:
+async def test_a_large_archived_object_is_restored_and_then_shared(quick: Daemon, moto: S3Server) -> None:
     destination = await moto.make_bucket()
     bucket = DialectBucket(vendor="x-amz-", restore_looks=4)
     bucket.objects = archived(3) | {"large": Kept(random.Random(1).randbytes(40 * MIB), {}, "DEEP_ARCHIVE")}
-    await daemon.start(QUICK_POLLS | {"OMSD_LIMITS__LARGE_OBJECT_MIB": "16"})
-    async with scripted(bucket) as server, daemon.client() as client:
+    async with scripted(bucket) as server, quick.client() as client:
         wanted = request(
             fake_node(server.url),
             node(moto, destination),
@@ -171,11 +187,12 @@ async def test_a_restore_that_is_refused_or_too_late_has_its_own_code(daemon: Da
         assert code in task.error_reason.error_code + task.error_reason.error_msg, task
 
 
-async def test_requester_pays_reaches_every_request_of_the_source(daemon: Daemon, moto: S3Server) -> None:
+async def test_requester_pays_reaches_every_request_of_the_source(
+    shared_daemon: Daemon, moto: S3Server
+) -> None:
     bucket = DialectBucket(payer=True)
     bucket.objects = {f"k{n}": Kept(b"x" * n, {}) for n in range(30)} | {"big": Kept(b"b" * 9 * MIB, {})}
-    await daemon.start()
-    async with scripted(bucket) as server, daemon.client() as client:
+    async with scripted(bucket) as server, shared_daemon.client() as client:
         ends = fake_node(server.url), node(moto, await moto.make_bucket())
         with pytest.raises(CallError) as refused:
             await client.create(request(*ends))
@@ -184,13 +201,11 @@ async def test_requester_pays_reaches_every_request_of_the_source(daemon: Daemon
     assert (task.status, task.successful_num, task.enable_requester_pays) == (SUCCEEDED, 31, True), task
 
 
-async def test_no_service_is_asked_to_copy_what_the_requester_pays_for(daemon: Daemon) -> None:
-    daemon.server_side_copy = True
-    await daemon.start()
+async def test_no_service_is_asked_to_copy_what_the_requester_pays_for(copying: Daemon) -> None:
     for pays in (False, True):
         bucket = DialectBucket()
         bucket.objects = {f"k{n}": Kept(b"x" * n, {}) for n in range(5)}
-        async with scripted(bucket) as server, daemon.client() as client:
+        async with scripted(bucket) as server, copying.client() as client:
             to = {**fake_node(server.url), "bucket": "other", "save_prefix": "in/"}
             wanted = request(fake_node(server.url), to, ["k"], enable_requester_pays=pays)
             task = await ended(client, (await client.create(wanted)).id)
@@ -201,12 +216,11 @@ async def test_no_service_is_asked_to_copy_what_the_requester_pays_for(daemon: D
 
 
 @pytest.mark.parametrize("kms", ["refused", "silent"])
-async def test_a_destination_that_does_not_encrypt(kms: str, daemon: Daemon, moto: S3Server) -> None:
+async def test_a_destination_that_does_not_encrypt(kms: str, shared_daemon: Daemon, moto: S3Server) -> None:
     source = await moto.make_bucket()
     await moto.put(source, "k", b"data")
     bucket = DialectBucket(vendor="x-obs-", kms=kms)
-    await daemon.start()
-    async with scripted(bucket) as server, daemon.client() as client:
+    async with scripted(bucket) as server, shared_daemon.client() as client:
         wanted = request(node(moto, source), fake_node(server.url), enable_kms=True)
         if kms == "refused":
             with pytest.raises(CallError) as refused:
@@ -220,12 +234,13 @@ async def test_a_destination_that_does_not_encrypt(kms: str, daemon: Daemon, mot
     assert not bucket.objects.keys() - our_lists(bucket.objects)
 
 
-async def test_tags_a_destination_lacks_are_one_caveat_of_the_task(daemon: Daemon, moto: S3Server) -> None:
+async def test_tags_a_destination_lacks_are_one_caveat_of_the_task(
+    shared_daemon: Daemon, moto: S3Server
+) -> None:
     source = await moto.make_bucket()
     for number in range(20):
         await moto.put(source, f"k{number}", b"data", Tagging="a=b")
-    await daemon.start()
-    async with daemon.client() as client:
+    async with shared_daemon.client() as client:
         for tags in ("refused", "silent"):
             bucket = DialectBucket(tags=tags)
             async with scripted(bucket) as server:
@@ -236,7 +251,7 @@ async def test_tags_a_destination_lacks_are_one_caveat_of_the_task(daemon: Daemo
             assert [caveat.name for caveat in task.caveats] == ["tags_not_written"]
             told = [
                 event
-                for event in daemon.events()
+                for event in shared_daemon.events()
                 if event["event"] == "objects_migrated_with_caveat" and event["task_id"] == task.id
             ]
             assert len(told) == 1

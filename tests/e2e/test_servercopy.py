@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -17,12 +20,31 @@ MIB = 1024 * 1024
 AT_WORK = "^(?!.*omsd-probe)"
 
 
-@pytest.fixture
-def copying(daemon: Daemon) -> Daemon:
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A daemon that may use copies inside the service, those of large objects in parts of 5 MiB."""
-    daemon.server_side_copy = True
-    daemon.server_side_copy_part_mib = 5
-    return daemon
+    daemon = Daemon(tmp_path_factory.mktemp("copying"), server_side_copy=True, server_side_copy_part_mib=5)
+    asyncio.run(daemon.start())
+    yield daemon
+    daemon.end()
+
+
+@dataclass(frozen=True)
+class Copying:
+    """The daemon as one test sees it."""
+
+    daemon: Daemon
+    events_before: int
+
+    def refusals(self) -> int:
+        """How often it has said in this test that copies were refused."""
+        events = self.daemon.events()[self.events_before :]
+        return [event["event"] for event in events].count("server_side_copy_refused")
+
+
+@pytest.fixture
+def copying(started: Daemon) -> Copying:
+    return Copying(started, len(started.events()))
 
 
 def mixed(seed: int) -> dict[str, bytes]:
@@ -42,7 +64,7 @@ def bodies_that_came(seen: list[Seen]) -> list[str]:
 
 @pytest.mark.parametrize("metadata", [False, True])
 async def test_the_server_copies_and_no_body_passes_through_us(
-    metadata: bool, copying: Daemon, seaweed: S3Server
+    metadata: bool, copying: Copying, seaweed: S3Server
 ) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
     objects = mixed(1)
@@ -50,9 +72,8 @@ async def test_the_server_copies_and_no_body_passes_through_us(
         checked = {"ChecksumAlgorithm": "CRC64NVME"} if number % 2 else {}
         more = {"ContentType": "text/x-test", "CacheControl": "max-age=5", "Metadata": {"colour": "blue"}}
         await seaweed.put(source, key, data, **checked, **more)
-    await copying.start()
     with FaultProxy(seaweed.url) as proxy:
-        async with copying.client() as client:
+        async with copying.daemon.client() as client:
             wanted = request(
                 node(seaweed, source, proxy.url),
                 node(seaweed, destination, proxy.url),
@@ -75,22 +96,21 @@ async def test_the_server_copies_and_no_body_passes_through_us(
         assert head["Metadata"] == ({"colour": "blue"} if metadata else {})
         assert head.get("CacheControl") == ("max-age=5" if metadata else None)
     assert not await seaweed.open_uploads(destination)
-    assert "server_side_copy_refused" not in copying.log()
+    assert copying.refusals() == 0
 
 
-async def test_every_key_is_copied_as_it_is(copying: Daemon, moto: S3Server) -> None:
+async def test_every_key_is_copied_as_it_is(copying: Copying, moto: S3Server) -> None:
     source, destination = await moto.make_bucket(), await moto.make_bucket()
     objects = {key: f"{number}".encode() for number, key in enumerate(ZOO)}
     await moto.put_many(source, objects)
-    await copying.start()
     with FaultProxy(moto.url) as proxy:
-        async with copying.client() as client:
+        async with copying.daemon.client() as client:
             wanted = request(node(moto, source, proxy.url), node(moto, destination, proxy.url))
             task = await ended(client, (await client.create(wanted)).id)
         assert (task.status, task.successful_num) == (SUCCEEDED, len(ZOO)), task
         assert not bodies_that_came(proxy.seen)
     assert await migrated(moto, destination) == objects
-    assert "server_side_copy_refused" not in copying.log()
+    assert copying.refusals() == 0
 
 
 REFUSALS = {
@@ -105,30 +125,28 @@ REFUSALS = {
 
 @pytest.mark.parametrize("name", REFUSALS)
 async def test_what_the_server_refuses_to_copy_is_streamed(
-    name: str, copying: Daemon, seaweed: S3Server
+    name: str, copying: Copying, seaweed: S3Server
 ) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
     objects = mixed(2)
     del objects["parts"]  # it would not wait for what becomes of the probe
     await seaweed.put_many(source, objects)
-    await copying.start()
     with FaultProxy(seaweed.url) as proxy:
         fault = proxy.add(REFUSALS[name]())
-        async with copying.client() as client:
+        async with copying.daemon.client() as client:
             wanted = request(node(seaweed, source, proxy.url), node(seaweed, destination, proxy.url))
             task = await ended(client, (await client.create(wanted)).id)
         assert (task.status, task.successful_num) == (SUCCEEDED, len(objects)), task
         assert fault.met == fault.times
         assert len(bodies_that_came(proxy.seen)) >= len(objects)
     assert await migrated(seaweed, destination) == objects
-    assert [event["event"] for event in copying.events()].count("server_side_copy_refused") == 1
+    assert copying.refusals() == 1
 
 
-async def test_copies_are_true_in_spite_of_faults(copying: Daemon, seaweed: S3Server) -> None:
+async def test_copies_are_true_in_spite_of_faults(copying: Copying, seaweed: S3Server) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
     objects = mixed(3)
     await seaweed.put_many(source, objects)
-    await copying.start()
     with FaultProxy(seaweed.url) as proxy:
         faults = [
             proxy.add(Fault(Kind.LOSE, "PUT", times=3, skip=3)),
@@ -137,7 +155,7 @@ async def test_copies_are_true_in_spite_of_faults(copying: Daemon, seaweed: S3Se
             proxy.add(Fault(Kind.ANSWER, "PUT", "partNumber=3")),
             proxy.add(Fault(Kind.RESET, "POST", "uploadId")),
         ]
-        async with copying.client() as client:
+        async with copying.daemon.client() as client:
             wanted = request(node(seaweed, source, proxy.url), node(seaweed, destination, proxy.url))
             task = await ended(client, (await client.create(wanted)).id)
         assert (task.status, task.successful_num) == (SUCCEEDED, len(objects)), task

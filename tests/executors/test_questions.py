@@ -20,7 +20,7 @@ from omsd.domain.questions import (
     PrefixFound,
 )
 from omsd.executors import protocol
-from omsd.executors.questions import answer_of
+from omsd.executors.asking import answer_of
 from tests.executors.test_local import running
 
 FULL = Location(CloudType.AWS, "r", "full")

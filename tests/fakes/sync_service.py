@@ -6,7 +6,7 @@ from omsd.domain.model import CloudType, Location, TaskSpec, TaskType
 from omsd.domain.sync import SyncNumber, SyncState, SyncTask, SyncTaskId
 from omsd.domain.sync_figures import DataType, Figures, Interval, TimedFigures
 from omsd.service import sync_requests
-from omsd.service.syncs import StatisticsView, SyncPage, SyncView
+from omsd.service.syncs import EventSecret, StatisticsView, SyncPage, SyncView
 
 SYNC_ID = SyncTaskId("31e9b7e6-6ffb-452f-9842-6ce354d99d75")
 
@@ -39,6 +39,7 @@ class FakeSyncService:
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.raises: Exception | None = None
+        self.events_listen = "0.0.0.0:7071"
         self.view = SyncView(sync_task(), 7, Figures(100, 60, 3, 30, 4096))
 
     async def create(self, project_id: str, request: sync_requests.CreateSyncTask) -> SyncTask:
@@ -72,6 +73,10 @@ class FakeSyncService:
 
     async def delete(self, project_id: str, sync_task_id: str) -> None:
         self._called("delete", project_id, sync_task_id)
+
+    async def rotate_secret(self, project_id: str, sync_task_id: str) -> EventSecret:
+        self._called("rotate_secret", project_id, sync_task_id)
+        return EventSecret("S3CR3T", f"/sync-tasks/{sync_task_id}/s3-events", self.events_listen)
 
     def _called(self, *call: object) -> None:
         self.calls.append(call)

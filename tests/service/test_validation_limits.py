@@ -13,6 +13,7 @@ from omsd.service.limits import (
     BATCH_LIMITS,
     BUCKET_NAME_LENGTHS,
     CREATE_LIMITS,
+    DESCRIPTION_LIMITS,
     LIST_FILE_LIMITS,
     LIST_LIMITS,
     REQUEST_ID_LIMITS,
@@ -23,7 +24,7 @@ from omsd.service.limits import (
     Number,
     Text,
 )
-from omsd.service.requests import BandwidthRule, BatchUpdateTasks, ListFile, ListTasks
+from omsd.service.requests import BandwidthRule, BatchUpdateTasks, Dialect, ListFile, ListTasks
 from omsd.service.validation import (
     ValidationPolicy,
     validate_bandwidth,
@@ -43,6 +44,11 @@ Call = Callable[[str, object], object]
 
 def call_create(path: str, value: object) -> object:
     return validate_create(with_value(create(), path, value), ValidationPolicy())
+
+
+def call_create_v1(path: str, value: object) -> object:
+    wanted = create(dialect=Dialect.V1, thread_num=1)
+    return validate_create(with_value(wanted, path, value), ValidationPolicy())
 
 
 def call_list_file(path: str, value: object) -> object:
@@ -65,15 +71,23 @@ def call_batch(path: str, value: object) -> object:
 
 
 def call_bandwidth(path: str, value: object) -> object:
+    return bandwidth(path, value, Dialect.V2)
+
+
+def call_bandwidth_v1(path: str, value: object) -> object:
+    return bandwidth(path, value, Dialect.V1)
+
+
+def bandwidth(path: str, value: object, dialect: Dialect) -> object:
     if path == "":
         assert isinstance(value, tuple)
         minutes = [f"{place:02d}" for place in range(len(value) + 1)]
         rules = [
-            BandwidthRule(start=f"00:{a}", end=f"00:{b}", max_bandwidth=2**20) for a, b in pairwise(minutes)
+            BandwidthRule(start=f"00:{a}", end=f"00:{b}", max_bandwidth=2**24) for a, b in pairwise(minutes)
         ]
-        return validate_bandwidth(tuple(rules))
+        return validate_bandwidth(tuple(rules), dialect=dialect)
     rule = BandwidthRule(start="08:00", end="09:00")
-    return validate_bandwidth((with_value(rule, path.removeprefix("[]."), value),))
+    return validate_bandwidth((with_value(rule, path.removeprefix("[]."), value),), dialect=dialect)
 
 
 def call_request_id(_: str, value: object) -> object:
@@ -87,7 +101,10 @@ TABLES: list[tuple[Limits, Call, str]] = [
     (START_LIMITS, call_start, ""),
     (LIST_LIMITS, call_list, ""),
     (BATCH_LIMITS, call_batch, ""),
-    (BANDWIDTH_LIMITS, call_bandwidth, "bandwidth_policy"),
+    (DESCRIPTION_LIMITS[Dialect.V2], call_create, ""),
+    (DESCRIPTION_LIMITS[Dialect.V1], call_create_v1, ""),
+    (BANDWIDTH_LIMITS[Dialect.V2], call_bandwidth, "bandwidth_policy"),
+    (BANDWIDTH_LIMITS[Dialect.V1], call_bandwidth_v1, "bandwidth_policy"),
     (REQUEST_ID_LIMITS, call_request_id, "request_id"),
 ]
 
@@ -165,7 +182,7 @@ def test_every_forbidden_character_is_refused(call: Call, path: str, limit: Text
     for character in limit.forbidden:
         error = refusal_of(lambda character=character: call(path, f"a{character}b"))  # type: ignore[misc]
         assert (error.code, fields_of(error)) == (limit.forbidden_code, [path])
-    call(path, "fine: plain 'text' (with) umlauts é")
+    call(path, "".join(c for c in "fine: plain 'text' (with) umlauts é" if c not in limit.forbidden))
 
 
 @pytest.mark.parametrize(

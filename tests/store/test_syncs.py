@@ -32,6 +32,7 @@ from omsd.ports.syncstore import (
     InsertSync,
     PutRestore,
     PutSyncCredentials,
+    PutSyncSecret,
     PutSyncUpload,
     UpdateSync,
 )
@@ -124,10 +125,13 @@ async def test_a_deleted_task_leaves_nothing(
             AddEvents(NUMBER, events("a")),
             AddFigures(NUMBER, TimedFigures(0, Figures(1))),
             PutSyncUpload(NUMBER, EventId(1), OpenUpload("k", "u")),
+            PutSyncSecret(NUMBER, bytes(32)),
+            PutSyncSecret(SyncNumber(4), b"other"),
         ]
     )
     await syncs.commit([DeleteSync(NUMBER)])
     assert await syncs.tasks() == (task(4),)
+    assert await syncs.secrets() == {4: b"other"}
     with sqlite3.connect(tmp_path / DATABASE_FILE) as other:
         for table in ("sync_credentials", "sync_events", "sync_uploads", "sync_figures"):
             assert other.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
@@ -178,3 +182,8 @@ async def test_a_damaged_row_is_named(syncs: SqliteSyncStore, tmp_path: Path) ->
     other.close()
     with pytest.raises(CorruptRowError, match="id-3"):
         await syncs.tasks()
+
+
+async def test_the_newest_digest_of_a_secret_counts(syncs: SqliteSyncStore) -> None:
+    await syncs.commit([InsertSync(task()), PutSyncSecret(NUMBER, b"old"), PutSyncSecret(NUMBER, b"new")])
+    assert await syncs.secrets() == {NUMBER: b"new"}

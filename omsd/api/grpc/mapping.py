@@ -48,8 +48,8 @@ def create_from_pb(message: task_pb2.CreateTaskRequest) -> requests.CreateTask:
     """The call as written. Raises RequestError naming every enumeration with an unknown number."""
     enums = EnumReader()
     request = requests.CreateTask(
-        src_node=_src_node_from_pb(message.src_node) if message.HasField("src_node") else None,
-        dst_node=_dst_node_from_pb(message.dst_node) if message.HasField("dst_node") else None,
+        src_node=src_node_from_pb(message.src_node) if message.HasField("src_node") else None,
+        dst_node=dst_node_from_pb(message.dst_node) if message.HasField("dst_node") else None,
         task_type=enums.lower(types_pb2.TaskType, message.task_type, "task_type"),
         description=given(message, "description"),
         enable_kms=given(message, "enable_kms"),
@@ -144,10 +144,11 @@ def task_to_pb(view: TaskView) -> task_pb2.Task:
         name=task.name,
         status=number_of(types_pb2.TaskStatus, task.state.name),
         task_type=number_of(types_pb2.TaskType, spec.task_type),
-        group_type=types_pb2.GROUP_TYPE_NORMAL_TASK,
+        group_type=types_pb2.GROUP_TYPE_GROUP_TASK if task.group_id else types_pb2.GROUP_TYPE_NORMAL_TASK,
+        group_id=task.group_id,
         description=spec.description,
-        src_node=_src_node_to_pb(spec),
-        dst_node=_dst_node_to_pb(spec.destination, spec.save_prefix),
+        src_node=src_node_to_pb(spec),
+        dst_node=dst_node_to_pb(spec.destination, spec.save_prefix),
         enable_kms=spec.encrypt_kms,
         enable_metadata_migration=spec.migrate_metadata,
         enable_restore=spec.restore_archived,
@@ -158,7 +159,7 @@ def task_to_pb(view: TaskView) -> task_pb2.Task:
         consistency_check=number_of(types_pb2.ConsistencyCheck, spec.consistency_check),
         task_priority=number_of(types_pb2.TaskPriority, task.priority),
         migrate_since=spec.migrate_since_s * 1000,
-        bandwidth_policy=[_window_to_pb(window) for window in task.windows],
+        bandwidth_policy=[window_to_pb(window) for window in task.windows],
         is_query_over=view.listing_over,
         total_num=counters.listed_num,
         total_size=counters.listed_size_bytes,
@@ -246,7 +247,8 @@ def number_of(enum: EnumWrapper[Number], value: str) -> Number:
     return enum.Value(_prefix(enum) + value.upper())
 
 
-def _src_node_from_pb(node: task_pb2.SrcNodeReq) -> requests.SrcNode:
+def src_node_from_pb(node: task_pb2.SrcNodeReq) -> requests.SrcNode:
+    """The source as written."""
     return requests.SrcNode(
         cloud_type=given(node, "cloud_type"),
         region=given(node, "region"),
@@ -270,7 +272,8 @@ def _src_node_from_pb(node: task_pb2.SrcNodeReq) -> requests.SrcNode:
     )
 
 
-def _dst_node_from_pb(node: task_pb2.DstNodeReq) -> requests.DstNode:
+def dst_node_from_pb(node: task_pb2.DstNodeReq) -> requests.DstNode:
+    """The destination as written."""
     return requests.DstNode(
         ak=given(node, "ak"),
         sk=given(node, "sk"),
@@ -294,7 +297,7 @@ def cdn_from_pb(cdn: types_pb2.SourceCdnReq) -> requests.SourceCdn:
 
 
 def smn_from_pb(smn: types_pb2.SmnConfig) -> requests.SmnConfig:
-    """The wish as written."""
+    """The notification as written."""
     return requests.SmnConfig(
         topic_urn=smn.topic_urn or None,
         trigger_conditions=tuple(smn.trigger_conditions),
@@ -314,7 +317,8 @@ def smn_info_to_pb(info: SmnInfo) -> types_pb2.SmnInfo:
     )
 
 
-def _src_node_to_pb(spec: TaskSpec) -> task_pb2.SrcNodeResp:
+def src_node_to_pb(spec: TaskSpec) -> task_pb2.SrcNodeResp:
+    """The source as callers see it."""
     return task_pb2.SrcNodeResp(
         bucket=spec.source.bucket,
         cloud_type=spec.source.cloud_type,
@@ -323,6 +327,8 @@ def _src_node_to_pb(spec: TaskSpec) -> task_pb2.SrcNodeResp:
         object_key=spec.object_keys,
         list_file=_list_file_to_pb(spec.list_file),
         endpoint=spec.source.endpoint_url,
+        after_key=spec.after,
+        until_key=spec.until,
     )
 
 
@@ -334,7 +340,8 @@ def _list_file_to_pb(file: ListFileRef | None) -> types_pb2.ListFile | None:
     return types_pb2.ListFile(list_file_key=file.key, obs_bucket=file.bucket, list_file_num=number)
 
 
-def _dst_node_to_pb(destination: Location, save_prefix: str) -> task_pb2.DstNodeResp:
+def dst_node_to_pb(destination: Location, save_prefix: str) -> task_pb2.DstNodeResp:
+    """The destination as callers see it."""
     return task_pb2.DstNodeResp(
         bucket=destination.bucket,
         region=destination.region,
@@ -344,7 +351,8 @@ def _dst_node_to_pb(destination: Location, save_prefix: str) -> task_pb2.DstNode
     )
 
 
-def _window_to_pb(window: BandwidthWindow) -> types_pb2.BandwidthPolicy:
+def window_to_pb(window: BandwidthWindow) -> types_pb2.BandwidthPolicy:
+    """A rule of a bandwidth policy."""
     return types_pb2.BandwidthPolicy(
         start=_hh_mm(window.start_minute),
         end=_hh_mm(window.end_minute),

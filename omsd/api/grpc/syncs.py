@@ -11,7 +11,7 @@ from omsd.api.grpc.mapping import project_from_pb
 from omsd.domain.sync import SyncTask
 from omsd.pb.v1 import sync_pb2, sync_pb2_grpc
 from omsd.service import sync_requests
-from omsd.service.syncs import StatisticsView, SyncPage, SyncView
+from omsd.service.syncs import EventSecret, StatisticsView, SyncPage, SyncView
 
 if TYPE_CHECKING:
     # Generic in the stubs only.
@@ -35,6 +35,7 @@ class SyncCalls(Protocol):
     ) -> None: ...
     async def stop(self, project_id: str, sync_task_id: str) -> None: ...
     async def delete(self, project_id: str, sync_task_id: str) -> None: ...
+    async def rotate_secret(self, project_id: str, sync_task_id: str) -> EventSecret: ...
 
 
 class SyncServicer(sync_pb2_grpc.SyncTaskServiceServicer):
@@ -95,6 +96,12 @@ class SyncServicer(sync_pb2_grpc.SyncTaskServiceServicer):
         await self._syncs.delete(*_task_of(request))
         return sync_pb2.DeleteSyncTaskResponse()
 
+    async def RotateSyncEventSecret(
+        self, request: sync_pb2.RotateSyncEventSecretRequest, context: Context
+    ) -> sync_pb2.RotateSyncEventSecretResponse:
+        made = await self._syncs.rotate_secret(*_task_of(request))
+        return sync_pb2.RotateSyncEventSecretResponse(secret=made.secret, path=made.path, listen=made.listen)
+
 
 def _task_of(
     request: sync_pb2.GetSyncTaskRequest
@@ -102,6 +109,7 @@ def _task_of(
     | sync_pb2.CreateSyncEventsRequest
     | sync_pb2.StartSyncTaskRequest
     | sync_pb2.StopSyncTaskRequest
-    | sync_pb2.DeleteSyncTaskRequest,
+    | sync_pb2.DeleteSyncTaskRequest
+    | sync_pb2.RotateSyncEventSecretRequest,
 ) -> tuple[str, str]:
     return project_from_pb(request.project_id), sync_mapping.sync_task_id_from_pb(request.sync_task_id)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from grpc import aio
 
 from omsd.api.grpc import mapping
-from omsd.domain.errors import Refusal, RequestError
+from omsd.api.grpc.watches import Watches
 from omsd.domain.model import Task, TaskId
 from omsd.pb.v1 import service_pb2_grpc, task_pb2
 from omsd.service import requests
@@ -18,9 +17,6 @@ from omsd.service.views import TaskPage, TaskView
 if TYPE_CHECKING:
     # Generic in the stubs only.
     Context = aio.ServicerContext[Any, Any]
-
-# A watch holds a call slot for as long as its task runs; the rest of the slots stays for other calls.
-MAX_WATCHES = 256
 
 
 class TaskCalls(Protocol):
@@ -42,16 +38,9 @@ class TaskCalls(Protocol):
 class TaskServicer(service_pb2_grpc.MigrationTaskServiceServicer):
     """Errors leave as exceptions; the interceptor turns them into a status."""
 
-    def __init__(self, tasks: TaskCalls) -> None:
+    def __init__(self, tasks: TaskCalls, watches: Watches) -> None:
         self._tasks = tasks
-        self._watches: set[asyncio.Timeout] = set()
-        self._draining = False
-
-    def end_watches(self) -> None:
-        """Open watches end with UNAVAILABLE, so that their callers come back to the next daemon; new ones are refused."""
-        self._draining = True
-        for scope in self._watches:
-            scope.reschedule(asyncio.get_running_loop().time())
+        self._watches = watches
 
     async def CreateTask(
         self, request: task_pb2.CreateTaskRequest, context: Context
@@ -109,29 +98,13 @@ class TaskServicer(service_pb2_grpc.MigrationTaskServiceServicer):
         await self._tasks.batch_update(project_id, mapping.batch_update_from_pb(request))
         return task_pb2.BatchUpdateTasksResponse()
 
-    # Written as a coroutine, not a generator: so a watch that is ended from outside is always interrupted inside its scope.
     async def WatchTask(  # type: ignore[override]
         self, request: task_pb2.WatchTaskRequest, context: Context
     ) -> None:
         project_id = mapping.project_from_pb(request.project_id)
         task_id = mapping.task_id_from_pb(request.task_id)
-        if self._draining or len(self._watches) >= MAX_WATCHES:
-            why = "the server is stopping" if self._draining else f"{MAX_WATCHES} watches are open already"
-            raise RequestError("OMS.2004", f"{why}; try again later", refusal=Refusal.BUSY)
-        views = self._tasks.watch(project_id, task_id)
-        scope = asyncio.timeout(None)
-        try:
-            async with scope:
-                self._watches.add(scope)
-                async for view in views:
-                    await context.write(task_pb2.WatchTaskResponse(task=mapping.task_to_pb(view)))
-        except TimeoutError as error:
-            if not scope.expired():
-                raise
-            raise RequestError(
-                "OMS.2004", "the server is stopping; watch again", refusal=Refusal.BUSY
-            ) from error
-        finally:
-            self._watches.discard(scope)
-            if isinstance(views, AsyncGenerator):
-                await views.aclose()
+
+        async def write(view: TaskView) -> None:
+            await context.write(task_pb2.WatchTaskResponse(task=mapping.task_to_pb(view)))
+
+        await self._watches.relay(self._tasks.watch(project_id, task_id), write)

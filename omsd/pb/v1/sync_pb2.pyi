@@ -793,3 +793,53 @@ class DeleteSyncTaskResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteSyncTaskResponse: _TypeAlias = DeleteSyncTaskResponse  # noqa: Y015
+
+@_typing.final
+class RotateSyncEventSecretRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_ID_FIELD_NUMBER: _builtins.int
+    SYNC_TASK_ID_FIELD_NUMBER: _builtins.int
+    project_id: _builtins.str
+    sync_task_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        project_id: _builtins.str = ...,
+        sync_task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project_id", b"project_id", "sync_task_id", b"sync_task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateSyncEventSecretRequest: _TypeAlias = RotateSyncEventSecretRequest  # noqa: Y015
+
+@_typing.final
+class RotateSyncEventSecretResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    LISTEN_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    """told here and never again: only its hash is kept"""
+    path: _builtins.str
+    """of the URL that takes the notifications"""
+    listen: _builtins.str
+    """where the server listens for them; empty: nowhere, [sync] events_listen is not configured"""
+    def __init__(
+        self,
+        *,
+        secret: _builtins.str = ...,
+        path: _builtins.str = ...,
+        listen: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listen", b"listen", "path", b"path", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateSyncEventSecretResponse: _TypeAlias = RotateSyncEventSecretResponse  # noqa: Y015

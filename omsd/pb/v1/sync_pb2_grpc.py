@@ -74,6 +74,11 @@ class SyncTaskServiceStub:
                 request_serializer=omsd_dot_v1_dot_sync__pb2.DeleteSyncTaskRequest.SerializeToString,
                 response_deserializer=omsd_dot_v1_dot_sync__pb2.DeleteSyncTaskResponse.FromString,
                 _registered_method=True)
+        self.RotateSyncEventSecret = channel.unary_unary(
+                '/omsd.v1.SyncTaskService/RotateSyncEventSecret',
+                request_serializer=omsd_dot_v1_dot_sync__pb2.RotateSyncEventSecretRequest.SerializeToString,
+                response_deserializer=omsd_dot_v1_dot_sync__pb2.RotateSyncEventSecretResponse.FromString,
+                _registered_method=True)
 
 
 class SyncTaskServiceServicer:
@@ -137,6 +142,14 @@ class SyncTaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateSyncEventSecret(self, request, context):
+        """Makes the secret with which a storage service sends S3 event notifications for the task; a secret made before is not good any more.
+        In every state of the task. Beyond the reference.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncTaskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +192,11 @@ def add_SyncTaskServiceServicer_to_server(servicer, server):
                     servicer.DeleteSyncTask,
                     request_deserializer=omsd_dot_v1_dot_sync__pb2.DeleteSyncTaskRequest.FromString,
                     response_serializer=omsd_dot_v1_dot_sync__pb2.DeleteSyncTaskResponse.SerializeToString,
+            ),
+            'RotateSyncEventSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateSyncEventSecret,
+                    request_deserializer=omsd_dot_v1_dot_sync__pb2.RotateSyncEventSecretRequest.FromString,
+                    response_serializer=omsd_dot_v1_dot_sync__pb2.RotateSyncEventSecretResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -397,6 +415,33 @@ class SyncTaskService:
             '/omsd.v1.SyncTaskService/DeleteSyncTask',
             omsd_dot_v1_dot_sync__pb2.DeleteSyncTaskRequest.SerializeToString,
             omsd_dot_v1_dot_sync__pb2.DeleteSyncTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateSyncEventSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/omsd.v1.SyncTaskService/RotateSyncEventSecret',
+            omsd_dot_v1_dot_sync__pb2.RotateSyncEventSecretRequest.SerializeToString,
+            omsd_dot_v1_dot_sync__pb2.RotateSyncEventSecretResponse.FromString,
             options,
             channel_credentials,
             insecure,

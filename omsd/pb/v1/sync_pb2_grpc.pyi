@@ -53,6 +53,10 @@ class SyncTaskServiceStub:
     """Takes no more events; those accepted are finished, or counted as failed. OMS.0066 if it is stopped."""
     DeleteSyncTask: _grpc.UnaryUnaryMultiCallable[_sync_pb2.DeleteSyncTaskRequest, _sync_pb2.DeleteSyncTaskResponse]
     """Deletes a stopped task, its figures and events that are not finished. OMS.0063 if it runs."""
+    RotateSyncEventSecret: _grpc.UnaryUnaryMultiCallable[_sync_pb2.RotateSyncEventSecretRequest, _sync_pb2.RotateSyncEventSecretResponse]
+    """Makes the secret with which a storage service sends S3 event notifications for the task; a secret made before is not good any more.
+    In every state of the task. Beyond the reference.
+    """
 
 @_typing.type_check_only
 class SyncTaskServiceAsyncStub(SyncTaskServiceStub):
@@ -77,6 +81,10 @@ class SyncTaskServiceAsyncStub(SyncTaskServiceStub):
     """Takes no more events; those accepted are finished, or counted as failed. OMS.0066 if it is stopped."""
     DeleteSyncTask: _aio.UnaryUnaryMultiCallable[_sync_pb2.DeleteSyncTaskRequest, _sync_pb2.DeleteSyncTaskResponse]  # type: ignore[assignment]
     """Deletes a stopped task, its figures and events that are not finished. OMS.0063 if it runs."""
+    RotateSyncEventSecret: _aio.UnaryUnaryMultiCallable[_sync_pb2.RotateSyncEventSecretRequest, _sync_pb2.RotateSyncEventSecretResponse]  # type: ignore[assignment]
+    """Makes the secret with which a storage service sends S3 event notifications for the task; a secret made before is not good any more.
+    In every state of the task. Beyond the reference.
+    """
 
 class SyncTaskServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -146,5 +154,15 @@ class SyncTaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sync_pb2.DeleteSyncTaskResponse, _abc.Awaitable[_sync_pb2.DeleteSyncTaskResponse]]:
         """Deletes a stopped task, its figures and events that are not finished. OMS.0063 if it runs."""
+
+    @_abc_1.abstractmethod
+    def RotateSyncEventSecret(
+        self,
+        request: _sync_pb2.RotateSyncEventSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_pb2.RotateSyncEventSecretResponse, _abc.Awaitable[_sync_pb2.RotateSyncEventSecretResponse]]:
+        """Makes the secret with which a storage service sends S3 event notifications for the task; a secret made before is not good any more.
+        In every state of the task. Beyond the reference.
+        """
 
 def add_SyncTaskServiceServicer_to_server(servicer: SyncTaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -190,11 +190,18 @@ class SrcNodeResp(_message.Message):
     OBJECT_KEY_FIELD_NUMBER: _builtins.int
     LIST_FILE_FIELD_NUMBER: _builtins.int
     ENDPOINT_FIELD_NUMBER: _builtins.int
+    AFTER_KEY_FIELD_NUMBER: _builtins.int
+    UNTIL_KEY_FIELD_NUMBER: _builtins.int
     bucket: _builtins.str
     cloud_type: _builtins.str
     region: _builtins.str
     app_id: _builtins.str
     endpoint: _builtins.str
+    after_key: _builtins.str
+    """Beyond the reference: a task of a group has the keys behind after_key, which begins with its first prefix, up to and including
+    until_key, which begins with its last one. Empty: from the first key, to the last.
+    """
+    until_key: _builtins.str
     @_builtins.property
     def object_key(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -209,10 +216,12 @@ class SrcNodeResp(_message.Message):
         object_key: _abc.Iterable[_builtins.str] | None = ...,
         list_file: _types_pb2.ListFile | None = ...,
         endpoint: _builtins.str = ...,
+        after_key: _builtins.str = ...,
+        until_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["list_file", b"list_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "bucket", b"bucket", "cloud_type", b"cloud_type", "endpoint", b"endpoint", "list_file", b"list_file", "object_key", b"object_key", "region", b"region"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_key", b"after_key", "app_id", b"app_id", "bucket", b"bucket", "cloud_type", b"cloud_type", "endpoint", b"endpoint", "list_file", b"list_file", "object_key", b"object_key", "region", b"region", "until_key", b"until_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

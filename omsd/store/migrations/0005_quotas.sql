@@ -9,6 +9,7 @@ CREATE TABLE creations (
 CREATE INDEX creations_by_project ON creations (project_id, kind, created_ms);
 CREATE INDEX creations_by_time ON creations (created_ms);
 
-INSERT INTO creations (project_id, kind, created_ms) SELECT project_id, 'task', created_ms FROM tasks;
+INSERT INTO creations (project_id, kind, created_ms) SELECT project_id, 'task', created_ms FROM tasks WHERE group_id = '';
+INSERT INTO creations (project_id, kind, created_ms) SELECT project_id, 'group', created_ms FROM task_groups;
 
 CREATE INDEX tasks_by_project_state ON tasks (project_id, state);

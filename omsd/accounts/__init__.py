@@ -1,0 +1,1 @@
+"""The files that say who may call: users with their projects and keys, and the key of tokens."""

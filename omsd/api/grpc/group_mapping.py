@@ -1,0 +1,164 @@
+"""Messages of task groups to requests, views to messages. No rule lives here but that of well-formed enumerations."""
+
+from __future__ import annotations
+
+from omsd.api.grpc import mapping
+from omsd.api.grpc.mapping import EnumReader, given, number_of
+from omsd.domain.group import GroupState
+from omsd.pb.v1 import group_pb2, types_pb2
+from omsd.service import group_requests
+from omsd.service.group_views import GroupPage, GroupView, WatchedGroup
+
+_FAILED = frozenset({GroupState.CREATION_FAILED, GroupState.MIGRATION_FAILED})
+
+
+def create_from_pb(message: group_pb2.CreateTaskGroupRequest) -> group_requests.CreateTaskGroup:
+    """The call as written. Raises RequestError naming every enumeration with an unknown number."""
+    enums = EnumReader()
+    request = group_requests.CreateTaskGroup(
+        src_node=mapping.src_node_from_pb(message.src_node) if message.HasField("src_node") else None,
+        dst_node=mapping.dst_node_from_pb(message.dst_node) if message.HasField("dst_node") else None,
+        task_type=enums.upper(group_pb2.TaskGroupType, message.task_type, "task_type"),
+        description=given(message, "description"),
+        enable_kms=given(message, "enable_kms"),
+        migrate_since=given(message, "migrate_since"),
+        bandwidth_policy=mapping.rules_from_pb(message.bandwidth_policy) or None,
+        source_cdn=mapping.cdn_from_pb(message.source_cdn) if message.HasField("source_cdn") else None,
+        smn_config=mapping.smn_from_pb(message.smn_config) if message.HasField("smn_config") else None,
+        enable_metadata_migration=given(message, "enable_metadata_migration"),
+        enable_restore=given(message, "enable_restore"),
+        enable_failed_object_recording=given(message, "enable_failed_object_recording"),
+        object_overwrite_mode=enums.upper(
+            types_pb2.ObjectOverwriteMode, message.object_overwrite_mode, "object_overwrite_mode"
+        ),
+        dst_storage_policy=enums.upper(
+            types_pb2.DstStoragePolicy, message.dst_storage_policy, "dst_storage_policy"
+        ),
+        consistency_check=enums.lower(
+            types_pb2.ConsistencyCheck, message.consistency_check, "consistency_check"
+        ),
+        enable_requester_pays=given(message, "enable_requester_pays"),
+        request_id=message.request_id or None,
+    )
+    enums.raise_if_wrong()
+    return request
+
+
+def start_from_pb(message: group_pb2.StartTaskGroupRequest) -> group_requests.StartTaskGroup:
+    """The call as written."""
+    return group_requests.StartTaskGroup(
+        dst_ak=given(message, "dst_ak"),
+        dst_sk=given(message, "dst_sk"),
+        src_ak=given(message, "src_ak"),
+        src_sk=given(message, "src_sk"),
+        src_security_token=given(message, "src_security_token"),
+        dst_security_token=given(message, "dst_security_token"),
+        json_auth_file=given(message, "json_auth_file"),
+        source_cdn_authentication_key=given(message, "source_cdn_authentication_key"),
+    )
+
+
+def retry_from_pb(message: group_pb2.RetryTaskGroupRequest) -> group_requests.RetryTaskGroup:
+    """The call as written."""
+    return group_requests.RetryTaskGroup(
+        dst_ak=given(message, "dst_ak"),
+        dst_sk=given(message, "dst_sk"),
+        src_ak=given(message, "src_ak"),
+        src_sk=given(message, "src_sk"),
+        src_security_token=given(message, "src_security_token"),
+        dst_security_token=given(message, "dst_security_token"),
+        json_auth_file=given(message, "json_auth_file"),
+        source_cdn_authentication_key=given(message, "source_cdn_authentication_key"),
+        migrate_failed_object=given(message, "migrate_failed_object"),
+    )
+
+
+def list_from_pb(message: group_pb2.ListTaskGroupsRequest) -> group_requests.ListTaskGroups:
+    """The call as written. Raises RequestError if the status is not one."""
+    enums = EnumReader()
+    name = enums.upper(group_pb2.TaskGroupStatus, message.status, "status")
+    enums.raise_if_wrong()
+    return group_requests.ListTaskGroups(
+        limit=given(message, "limit"),
+        offset=given(message, "offset"),
+        status=int(GroupState[name]) if name is not None else None,
+    )
+
+
+def page_to_pb(page: GroupPage) -> group_pb2.ListTaskGroupsResponse:
+    """A page of groups."""
+    return group_pb2.ListTaskGroupsResponse(
+        taskgroups=[group_to_pb(view) for view in page.groups], count=page.count
+    )
+
+
+def watched_to_pb(watched: WatchedGroup) -> group_pb2.WatchTaskGroupResponse:
+    """A group and its running tasks."""
+    return group_pb2.WatchTaskGroupResponse(
+        task_group=group_to_pb(watched.view), running=[mapping.task_to_pb(view) for view in watched.running]
+    )
+
+
+def group_to_pb(view: GroupView) -> group_pb2.TaskGroup:
+    """The group as callers see it; no secret is in it."""
+    group, spec, tally, counters = view.group, view.group.spec, view.tally, view.counters
+    source = mapping.src_node_to_pb(spec)
+    source.cloud_type = source.cloud_type.upper()
+    message = group_pb2.TaskGroup(
+        group_id=group.group_id,
+        status=number_of(group_pb2.TaskGroupStatus, group.state.name),
+        src_node=source,
+        description=spec.description,
+        dst_node=mapping.dst_node_to_pb(spec.destination, spec.save_prefix),
+        enable_metadata_migration=spec.migrate_metadata,
+        enable_failed_object_recording=spec.record_failed_objects,
+        enable_restore=spec.restore_archived,
+        enable_kms=spec.encrypt_kms,
+        task_type=number_of(group_pb2.TaskGroupType, spec.task_type),
+        bandwidth_policy=[mapping.window_to_pb(window) for window in group.windows],
+        migrate_since=spec.migrate_since_s * 1000,
+        migrate_speed=view.speed_bytes_per_s,
+        total_time=view.total_ms,
+        start_time=group.started_ms,
+        total_task_num=view.total_task_num,
+        create_task_num=tally.total,
+        failed_task_num=tally.failed,
+        complete_task_num=tally.succeeded,
+        paused_task_num=tally.paused,
+        executing_task_num=tally.at_work,
+        waiting_task_num=tally.waiting,
+        total_num=view.total_num,
+        create_complete_num=view.created_num,
+        success_num=counters.successful_num,
+        fail_num=counters.failed_num,
+        skip_num=counters.skipped_num,
+        total_size=view.total_size_bytes,
+        create_complete_size=view.created_size_bytes,
+        complete_size=view.complete_size_bytes,
+        failed_object_record=_failed_record_to_pb(view),
+        object_overwrite_mode=number_of(types_pb2.ObjectOverwriteMode, spec.overwrite_mode),
+        dst_storage_policy=number_of(types_pb2.DstStoragePolicy, spec.storage_policy),
+        consistency_check=number_of(types_pb2.ConsistencyCheck, spec.consistency_check),
+        enable_requester_pays=spec.source.requester_pays,
+        project_id=group.project_id,
+        is_create_over=group.position.over,
+        progress=view.progress,
+        real_size=view.real_size_bytes,
+        create_time=group.created_ms,
+    )
+    if group.state in _FAILED:
+        message.error_reason.error_code = group.error_code
+        message.error_reason.error_msg = group.error_message
+    return message
+
+
+def _failed_record_to_pb(view: GroupView) -> types_pb2.FailedObjectRecord:
+    """All three unset while there is nothing to tell. Lists that are stored are named beside an error of others."""
+    record = types_pb2.FailedObjectRecord()
+    if view.failed_record_key or view.failed_record_error:
+        record.result = bool(view.failed_record_key)
+    if view.failed_record_key:
+        record.list_file_key = view.failed_record_key
+    if view.failed_record_error:
+        record.error_code = view.failed_record_error
+    return record

@@ -1,0 +1,179 @@
+"""The web server in front of RestApp: one listening address, plain or TLS. All it says is in the documented form, also to garbage."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import uuid
+
+import msgspec
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from omsd.api.rest.answers import ErrorBody
+from omsd.api.rest.app import JSON, REQUEST_ID, Incoming, RestApp, TooLargeError
+from omsd.domain.errors import OmsdError, RequestError
+from omsd.telemetry.logging import get_logger
+
+MIB = 1024 * 1024
+BODY_MAX_BYTES = 12 * MIB
+BODY_TIMEOUT_S = 60.0
+KEEPALIVE_S = 75.0
+# A token has up to 16,384 characters; a project id of 1,024 characters three times as many bytes, percent-encoded.
+_HEADER_MAX_BYTES = 20 * 1024
+_LINE_MAX_BYTES = 32 * 1024
+_BACKLOG = 1024
+_MALFORMED = "OMS.0004"
+
+log = get_logger(__name__)
+
+
+class RestListenError(OmsdError):
+    """The address cannot be listened on."""
+
+
+class RestServer:
+    """Answers from start() on; stop() ends it."""
+
+    def __init__(self, app: RestApp, *, listen: str, tls: ssl.SSLContext | None = None) -> None:
+        self._app = app
+        self._listen = listen
+        self._tls = tls
+        self._web: web.Server | None = None
+        self._listening: asyncio.Server | None = None
+
+    async def start(self) -> str:
+        """Listen and answer. Returns the address, with the port that was given for port 0.
+
+        Raises RestListenError if the address is taken or cannot be used.
+        """
+        server = _Server(
+            self._handle,
+            keepalive_timeout=KEEPALIVE_S,
+            auto_decompress=False,
+            max_line_size=_LINE_MAX_BYTES,
+            max_field_size=_HEADER_MAX_BYTES,
+            access_log=None,
+        )
+        try:
+            self._listening = await self._bind(server)
+        except OSError as error:
+            raise RestListenError(
+                f"cannot listen on {self._listen} (rest_listen): {error.strerror or error}; "
+                "is it in use, or not an address of this machine?"
+            ) from error
+        self._web = server
+        if self._listen.startswith("unix:"):
+            return self._listen
+        host = self._listen.rpartition(":")[0]
+        return f"{host}:{self._listening.sockets[0].getsockname()[1]}"
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Take no more requests; those under way get grace_s, then are cut. Safe to repeat."""
+        self._app.drain()
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+        if self._web is not None:
+            self._web.pre_shutdown()
+            await self._web.shutdown(grace_s)
+            self._web = None
+
+    async def _bind(self, server: web.Server) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        if self._listen.startswith("unix:"):
+            # Open to its owner and group only: whoever can connect can do everything.
+            before = os.umask(0o117)
+            try:
+                return await loop.create_unix_server(
+                    server, self._listen.removeprefix("unix:"), ssl=self._tls, backlog=_BACKLOG
+                )
+            finally:
+                os.umask(before)
+        host, _, port = self._listen.rpartition(":")
+        return await loop.create_server(server, host.strip("[]"), int(port), ssl=self._tls, backlog=_BACKLOG)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        incoming = Incoming(
+            request.method,
+            _target_of(request.raw_path),
+            tuple(request.headers.items()),
+            lambda: _read(request),
+            request.remote or "",
+            "https" if self._tls is not None else "http",
+        )
+        outgoing = await self._app.answer(incoming)
+        response = web.Response(status=outgoing.status, headers=outgoing.headers, body=outgoing.body)
+        if not request.content.is_eof():
+            # The rest of a body that is not wanted is not waited for.
+            response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    """Makes connections that answer garbage in the documented form."""
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Connection(RequestHandler):
+    """Nothing but its words for errors is changed."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What cannot be read as HTTP gets an answer all the same, and the connection ends."""
+        request_id = uuid.uuid4().hex
+        log.info("malformed request", request_id=request_id, error=type(exc).__name__)
+        body = ErrorBody(
+            error_code=_MALFORMED, error_msg="the request is malformed HTTP, or its head too long"
+        )
+        response = web.Response(
+            status=400,
+            headers={REQUEST_ID: request_id, "Content-Type": JSON, "Server": "omsd"},
+            body=msgspec.json.encode(body),
+        )
+        response.force_close()
+        return response
+
+
+async def _read(request: web.BaseRequest) -> bytes:
+    """The body. Raises RequestError if it is too large, too slow or broken off."""
+    too_large = TooLargeError(
+        "OMS.0064", f"the body is larger than {BODY_MAX_BYTES // MIB} MB; send less in one call"
+    )
+    if (request.content_length or 0) > BODY_MAX_BYTES:
+        raise too_large
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while chunk := await request.content.readany():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > BODY_MAX_BYTES:
+                    raise too_large
+    except TimeoutError as error:
+        raise RequestError(_MALFORMED, f"the body did not come within {BODY_TIMEOUT_S:g} s") from error
+    except web.RequestPayloadError as error:
+        raise RequestError(_MALFORMED, "the body is not what its headers say") from error
+    return b"".join(chunks)
+
+
+def _target_of(raw: str) -> str:
+    """Path and query, also of a target in absolute form."""
+    if raw.startswith("/"):
+        return raw
+    _, separator, rest = raw.partition("://")
+    return "/" + rest.partition("/")[2] if separator else "/" + raw

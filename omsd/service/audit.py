@@ -1,0 +1,44 @@
+"""The audit log: one line for each call that changes something or tries to, whichever API it came by. No secret is ever in it.
+
+Lines have the event `audit` and the logger `omsd.audit`, which [log] level does not silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from omsd.domain.access import Principal
+from omsd.telemetry.logging import AUDIT_LOGGER, get_logger
+
+OK = "ok"
+
+_log = get_logger(AUDIT_LOGGER)
+
+
+def audit(
+    principal: Principal | None,
+    operation: str,
+    *,
+    address: str,
+    project_id: str,
+    resource: Mapping[str, str | int],
+    outcome: str,
+    request_id: str,
+) -> None:
+    """Write who did what to which resource, and what came of it.
+
+    principal: None if the caller has not proved who it is. operation: as in domain/access.py. resource: ids by their names (task_id,
+    group_id, sync_task_id), {} if the call got to none. outcome: OK, or the code of the refusal.
+    """
+    _log.info(
+        "audit",
+        user=principal.user if principal else "",
+        domain=principal.domain if principal else "",
+        method=str(principal.method) if principal else "",
+        address=address,
+        operation=operation,
+        project_id=project_id,
+        **resource,
+        outcome=outcome,
+        request_id=request_id,
+    )
