@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import long_listing
+from bench import group_planning, long_listing
 from bench.data import GIB, MIB, DataSet, Way, check, drop, fill, fresh_target
 from bench.measure import Sample
 from bench.report import HEADERS, machine_lines, markdown_table, median_of, ratio_row, row_of
@@ -139,6 +139,7 @@ async def _bench(console: Console, sets: Sequence[DataSet], runs: int, keys: int
                     samples = await _measure(console, access, client, data, folder / data.label, runs)
                     lines += _report(console, data, samples)
         lines += await long_listing.section(console, keys)
+        lines += await group_planning.section(console, keys)
     return lines
 
 

@@ -177,12 +177,21 @@ class _Daemon:
             last_ids=last_ids,
             quotas=quotas,
         )
-        self._sweeper = Sweeper(store, self._executor, clock, self._ledger, self._channel)
         notice_store = SqliteNoticeStore(store)
         self._notices = Notices(settings, notice_store, clock, self._ledger.notices_due, os.environ)
         ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
         sync_store = SqliteSyncStore(store)
-        self._syncs = SyncLedger(sync_store, self._executor, clock, _sync_limits(settings), random.random)
+        self._syncs = SyncLedger(
+            sync_store,
+            self._executor,
+            clock,
+            _sync_limits(settings),
+            random.random,
+            sweeps_due=self._ledger.sweeps_due.set,
+        )
+        self._sweeper = Sweeper(
+            store, self._executor, clock, self._ledger, self._channel, must_wait=self._syncs.must_wait
+        )
         syncs = SyncService(
             sync_store,
             self._syncs,

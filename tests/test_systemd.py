@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from omsd.accounts.usersfile import read_accounts
 from omsd.config import Settings, load_settings
+from omsd.domain.access import Role
+from omsd.domain.passwords import NOBODYS_HASH
 
 FOLDER = Path(__file__).resolve().parent.parent / "systemd"
 
@@ -49,6 +52,19 @@ def test_the_sample_lies_where_the_unit_reads_it(unit: configparser.SectionProxy
     assert sample.server.state_dir == Path("/var/lib/omsd")
 
 
+def test_a_reload_reads_the_users_again(unit: configparser.SectionProxy) -> None:
+    assert unit["ExecReload"] == "/bin/kill -HUP $MAINPID"
+
+
+def test_the_sample_of_users_can_be_used_and_lets_nobody_in_by_a_known_password(tmp_path: Path) -> None:
+    users = tmp_path / "users.toml"
+    users.touch(mode=0o600)
+    users.write_text((FOLDER / "users.toml").read_text())
+    accounts = read_accounts(users)
+    assert {grant.role for user in accounts.users.values() for grant in user.grants} == set(Role)
+    assert accounts.users["maria"].password_hash == NOBODYS_HASH
+
+
 def test_the_state_is_nobody_elses(unit: configparser.SectionProxy) -> None:
     assert (unit["StateDirectoryMode"], unit["UMask"]) == ("0700", "0077")
 
@@ -57,5 +73,7 @@ def test_the_sample_shows_the_defaults(sample: Settings) -> None:
     default = load_settings(None, environ={"STATE_DIRECTORY": "/var/lib/omsd", "TZ": "UTC"})
     assert sample.server == default.server
     assert sample.limits == default.limits
+    assert sample.groups == default.groups
     assert sample.network == default.network
+    assert (sample.tls, sample.auth) == (default.tls, default.auth)
     assert sample.log.level == default.log.level

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -63,5 +64,6 @@ class TokenKeyFile:
                     os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             aside.replace(self._path)
         except OSError as error:
-            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                aside.unlink()
             raise TokenKeyError(f"{self._path}: a new key cannot be written: {error.strerror}") from error

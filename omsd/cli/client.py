@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import grpc
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
@@ -20,9 +22,8 @@ from omsd.pb.v1 import service_pb2_grpc, task_pb2, types_pb2
 if TYPE_CHECKING:
     from omsd.pb.v1.service_pb2_grpc import MigrationTaskServiceAsyncStub
 
-    _Watch = aio.UnaryStreamCall[task_pb2.WatchTaskRequest, task_pb2.WatchTaskResponse]
-
 Answer = TypeVar("Answer")
+Streamed = TypeVar("Streamed", bound=Message)
 
 MIB = 1024 * 1024
 TOKEN_KEY = "x-auth-token"  # noqa: S105
@@ -138,39 +139,12 @@ class TaskClient:
         await self._call(self._stub.BatchUpdateTasks(request, timeout=self._timeout_s))
 
     async def watch(self, task_id: int) -> AsyncIterator[task_pb2.Task]:
-        """The task now and after each change, until it has ended or is deleted.
-
-        A server that goes away in mid watch is waited for, as long as one call may take; then CallError is raised.
-        """
-        gone_since: float | None = None
-        seen = False
-        while True:
-            stream = self._stub.WatchTask(
-                task_pb2.WatchTaskRequest(project_id=self._project_id, task_id=task_id)
-            )
-            try:
-                answer = await self._first(stream)
-                while answer is not None:
-                    seen, gone_since = True, None
-                    yield answer.task
-                    answer = await self._call(_next(stream))
-            except CallError as error:
-                now = time.monotonic()
-                gone_since = gone_since or now
-                if not seen or error.status not in _UNREACHABLE or now - gone_since > self._timeout_s:
-                    raise
-                await asyncio.sleep(RECONNECT_INTERVAL_S)
-            else:
-                return
-            finally:
-                stream.cancel()
-
-    async def _first(self, stream: _Watch) -> task_pb2.WatchTaskResponse | None:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._call(_next(stream))
-        except TimeoutError as error:
-            raise CallError(grpc.StatusCode.DEADLINE_EXCEEDED, _late(self._address.target)) from error
+        """The task now and after each change, until it has ended or is deleted; as follow() does."""
+        request = task_pb2.WatchTaskRequest(project_id=self._project_id, task_id=task_id)
+        answers = follow(lambda: self._stub.WatchTask(request), self._address.target, self._timeout_s)
+        async with contextlib.aclosing(answers):
+            async for answer in answers:
+                yield answer.task
 
     async def _call(self, call: Awaitable[Answer]) -> Answer:
         return await translated(call, self._address.target)
@@ -228,9 +202,49 @@ async def translated(call: Awaitable[Answer], target: str) -> Answer:
         raise _call_error(error, target) from error
 
 
-async def _next(stream: _Watch) -> task_pb2.WatchTaskResponse | None:
-    answer = await stream.read()
-    return answer if isinstance(answer, task_pb2.WatchTaskResponse) else None
+async def follow(
+    open_stream: Callable[[], aio.UnaryStreamCall[Any, Streamed]], target: str, timeout_s: float
+) -> AsyncGenerator[Streamed, None]:
+    """Everything the server streams, to the end.
+
+    A server that goes away in mid watch is waited for, as long as one call may take; then CallError is raised.
+    """
+    gone_since: float | None = None
+    seen = False
+    while True:
+        stream = open_stream()
+        try:
+            answer = await _first(stream, target, timeout_s)
+            while answer is not None:
+                seen, gone_since = True, None
+                yield answer
+                answer = await translated(_next(stream), target)
+        except CallError as error:
+            now = time.monotonic()
+            gone_since = gone_since or now
+            if not seen or error.status not in _UNREACHABLE or now - gone_since > timeout_s:
+                raise
+            await asyncio.sleep(RECONNECT_INTERVAL_S)
+        else:
+            return
+        finally:
+            stream.cancel()
+
+
+async def _first(
+    stream: aio.UnaryStreamCall[Any, Streamed], target: str, timeout_s: float
+) -> Streamed | None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await translated(_next(stream), target)
+    except TimeoutError as error:
+        raise CallError(grpc.StatusCode.DEADLINE_EXCEEDED, _late(target)) from error
+
+
+async def _next(stream: aio.UnaryStreamCall[Any, Streamed]) -> Streamed | None:
+    answer: object = await stream.read()
+    # At the end the library answers with a mark of its own.
+    return cast("Streamed", answer) if isinstance(answer, Message) else None
 
 
 def _late(target: str) -> str:

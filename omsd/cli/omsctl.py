@@ -7,19 +7,19 @@ import os
 import typer
 
 from omsd import __version__
-from omsd.cli import auth, bucket, catalog, sync, task
+from omsd.cli import auth, bucket, catalog, group, sync, task
 
 HELP = """Order and watch migrations of an omsd server.
 
 \b
 Exit codes:
   0    done
-  1    the task that was watched failed
+  1    the task or task group that was watched failed
   2    wrong usage of the command line
   3    the server cannot be reached
   4    the server refused: bad request, wrong state, quota, not allowed; or a CDN does not give all objects as they are
-  5    there is no such task
-  130  interrupted with Ctrl-C (a task that was watched goes on)
+  5    there is no such task, or task group
+  130  interrupted with Ctrl-C (what was watched goes on)
 """
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(task.app, name="task")
+app.add_typer(group.app, name="group")
 app.add_typer(sync.app, name="sync")
 app.add_typer(bucket.app, name="bucket")
 app.command("clouds")(catalog.clouds)

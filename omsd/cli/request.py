@@ -131,6 +131,15 @@ def smn_config(topic: str, ends: str, language: str, template: str | None) -> ty
     )
 
 
+def fill_keys(message: Any, source: Keys, destination: Keys) -> None:
+    """The keys of both ends as the calls that start something want them."""
+    for end, keys in (("src", source), ("dst", destination)):
+        setattr(message, f"{end}_ak", keys.access_key)
+        setattr(message, f"{end}_sk", keys.secret_key)
+        if keys.security_token:
+            setattr(message, f"{end}_security_token", keys.security_token)
+
+
 def _fill(message: Any, node: Node, keys: Keys) -> None:
     message.ak, message.sk = keys.access_key, keys.secret_key
     if keys.security_token:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omsd.cli.auth_client import AuthClient
     from omsd.cli.bucket_client import BucketClient
     from omsd.cli.client import CallError, ServerAddress, TaskClient
+    from omsd.cli.group_client import GroupClient
     from omsd.cli.sync_client import SyncClient
 
 Result = TypeVar("Result")
@@ -75,11 +76,26 @@ class Session:
 
         return self._connected(SyncClient)
 
+    def group_client(self) -> GroupClient:
+        """A client of task groups for `async with`."""
+        from omsd.cli.group_client import GroupClient  # noqa: PLC0415
+
+        return self._connected(GroupClient)
+
     def _connected(self, make: Callable[..., AnyClient]) -> AnyClient:
         try:
             return make(self._address(), self.project, timeout_s=self.timeout_s)
         except OSError as error:
-            raise UsageError(f"{error.filename}: {error.strerror}") from error
+            raise UsageError(
+                f"{self._option_of(error.filename)} {error.filename}: {error.strerror}"
+            ) from error
+
+    def _option_of(self, filename: object) -> str:
+        """The option that named a file."""
+        files = ("ca_file", "cert_file", "key_file", "token_file")
+        return next(
+            "--" + name.replace("_", "-") for name in files if str(getattr(self, name)) == str(filename)
+        )
 
     def _address(self) -> ServerAddress:
         from omsd.cli.client import ServerAddress  # noqa: PLC0415

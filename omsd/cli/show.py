@@ -19,7 +19,7 @@ def to_json(message: Message) -> dict[str, Any]:
 
 def status_word(task: task_pb2.Task) -> str:
     """`migrating`, `succeeded` and so on."""
-    return _enum_word(types_pb2.TaskStatus.DESCRIPTOR, task.status).lower()
+    return enum_word(types_pb2.TaskStatus.DESCRIPTOR, task.status).lower()
 
 
 def size_text(size_bytes: float) -> str:
@@ -42,9 +42,16 @@ def duration_text(duration_ms: int) -> str:
 
 def source_text(task: task_pb2.Task) -> str:
     """The source as it was written on the command line."""
+    if task.src_node.after_key or task.src_node.until_key:
+        return _range_text(task.src_node)
     prefix = task.src_node.object_key
     only = prefix[0] if task.task_type == types_pb2.TASK_TYPE_PREFIX and len(prefix) == 1 else ""
     return f"s3://{task.src_node.bucket}/{only}"
+
+
+def _range_text(node: task_pb2.SrcNodeResp) -> str:
+    """A part of a group: `s3://bucket/{a .. k}`, without what is not bounded."""
+    return f"s3://{node.bucket}/{{{node.after_key} .. {node.until_key}}}"
 
 
 def target_text(task: task_pb2.Task) -> str:
@@ -58,13 +65,14 @@ def details(task: task_pb2.Task) -> list[tuple[str, str]]:
         ("id", str(task.id)),
         ("name", task.name),
         ("status", status_word(task)),
-        ("source", _place(source_text(task), task.src_node)),
-        ("destination", _place(target_text(task), task.dst_node)),
-        ("type", _enum_word(types_pb2.TaskType.DESCRIPTOR, task.task_type).lower()),
-        ("priority", _enum_word(types_pb2.TaskPriority.DESCRIPTOR, task.task_priority)),
-        ("overwrite", _enum_word(types_pb2.ObjectOverwriteMode.DESCRIPTOR, task.object_overwrite_mode)),
-        ("check", _enum_word(types_pb2.ConsistencyCheck.DESCRIPTOR, task.consistency_check).lower()),
-        ("started", _time_text(task.start_time)),
+        *([("group", task.group_id)] if task.group_id else []),
+        ("source", place_text(source_text(task), task.src_node)),
+        ("destination", place_text(target_text(task), task.dst_node)),
+        ("type", enum_word(types_pb2.TaskType.DESCRIPTOR, task.task_type).lower()),
+        ("priority", enum_word(types_pb2.TaskPriority.DESCRIPTOR, task.task_priority)),
+        ("overwrite", enum_word(types_pb2.ObjectOverwriteMode.DESCRIPTOR, task.object_overwrite_mode)),
+        ("check", enum_word(types_pb2.ConsistencyCheck.DESCRIPTOR, task.consistency_check).lower()),
+        ("started", time_text(task.start_time)),
         ("progress", progress_text(task)),
         ("objects", objects_text(task)),
         ("bytes", bytes_text(task)),
@@ -85,7 +93,7 @@ def details(task: task_pb2.Task) -> list[tuple[str, str]]:
         ("restore", task.enable_restore),
         ("requester pays", task.enable_requester_pays),
     )
-    rows.append(("storage", _enum_word(types_pb2.DstStoragePolicy.DESCRIPTOR, task.dst_storage_policy)))
+    rows.append(("storage", enum_word(types_pb2.DstStoragePolicy.DESCRIPTOR, task.dst_storage_policy)))
     if chosen := ", ".join(name for name, on in options if on):
         rows.append(("options", chosen))
     rows += [("caveat", f"{caveat.count} objects: {caveat.meaning}") for caveat in task.caveats]
@@ -141,11 +149,13 @@ def bytes_text(task: task_pb2.Task) -> str:
     return f"{size_text(task.complete_size)} of {size_text(task.total_size)}{more}"
 
 
-def _place(url: str, node: task_pb2.SrcNodeResp | task_pb2.DstNodeResp) -> str:
+def place_text(url: str, node: task_pb2.SrcNodeResp | task_pb2.DstNodeResp) -> str:
+    """Where a node is, with everything that was said about it."""
     return f"{url} ({', '.join(filter(None, (node.cloud_type, node.region, node.endpoint)))})"
 
 
-def _time_text(time_ms: int) -> str:
+def time_text(time_ms: int) -> str:
+    """A moment in local time."""
     if not time_ms:
         return "not yet"
     return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
@@ -159,10 +169,10 @@ def _json_value(message: Message, field: Any) -> Any:
         return None
     if isinstance(value, Message):
         return to_json(value)
-    return _enum_word(field.enum_type, value) if field.enum_type is not None else value
+    return enum_word(field.enum_type, value) if field.enum_type is not None else value
 
 
-def _enum_word(enum: Any, number: int) -> str:
+def enum_word(enum: Any, number: int) -> str:
     """The value's name without its type; the number itself if a newer server sent one that is not known here."""
     known = enum.values_by_number.get(number)
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")

@@ -35,16 +35,19 @@ WindowOption = Annotated[
 ]
 
 
-def _cloud_option(end: str) -> Any:
+def cloud_option(end: str) -> Any:
+    """--src-cloud and --dst-cloud."""
     clouds = ", ".join(cloud.value for cloud in CloudType if cloud is not CloudType.URL_SOURCE)
     return typer.Option(help=f"Cloud of the {end}; AWS for any S3-compatible service. One of {clouds}.")
 
 
-def _region_option(end: str) -> Any:
+def region_option(end: str) -> Any:
+    """--src-region and --dst-region."""
     return typer.Option(help=f"Region of the {end}.")
 
 
-def _endpoint_option(end: str) -> Any:
+def endpoint_option(end: str) -> Any:
+    """--src-endpoint and --dst-endpoint."""
     return typer.Option(help=f"URL of the {end}'s service, instead of the region's own.")
 
 
@@ -58,13 +61,13 @@ async def create(
     dst: Annotated[
         str, typer.Argument(metavar="DST", help="s3://bucket; a prefix goes in front of each key.")
     ],
-    src_cloud: Annotated[str, _cloud_option("source")] = CloudType.AWS,
-    src_region: Annotated[str | None, _region_option("source")] = None,
-    src_endpoint: Annotated[str | None, _endpoint_option("source")] = None,
+    src_cloud: Annotated[str, cloud_option("source")] = CloudType.AWS,
+    src_region: Annotated[str | None, region_option("source")] = None,
+    src_endpoint: Annotated[str | None, endpoint_option("source")] = None,
     src_app_id: Annotated[str | None, typer.Option(help="APPID of a Tencent source.")] = None,
-    dst_cloud: Annotated[str, _cloud_option("destination")] = CloudType.AWS,
-    dst_region: Annotated[str | None, _region_option("destination")] = None,
-    dst_endpoint: Annotated[str | None, _endpoint_option("destination")] = None,
+    dst_cloud: Annotated[str, cloud_option("destination")] = CloudType.AWS,
+    dst_region: Annotated[str | None, region_option("destination")] = None,
+    dst_endpoint: Annotated[str | None, endpoint_option("destination")] = None,
     key: Annotated[
         list[str] | None,
         typer.Option(help="Only this key; one that ends in / is a folder. Repeatable."),
@@ -176,6 +179,7 @@ async def list_(
         typer.Option(help=f"Only tasks that are {', '.join(state.name.lower() for state in TaskState)}."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Only tasks whose name contains this.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only tasks of the task group with this id.")] = None,
     limit: Annotated[int, typer.Option(help="How many tasks, 1 to 100.")] = 20,
     offset: Annotated[int, typer.Option(help="How many of the newest to leave out.")] = 0,
 ) -> None:
@@ -190,6 +194,8 @@ async def list_(
         request.status = types_pb2.TaskStatus.Value(f"TASK_STATUS_{status.upper()}")
     if name is not None:
         request.task_name = name
+    if group is not None:
+        request.group_id = group
     async with session.client() as client:
         page = await client.list(request)
     if session.output is Output.JSON:
@@ -245,22 +251,11 @@ async def start(
     watch: WatchOption = False,
 ) -> Exit | None:
     """Start a paused or failed task again; it wants its keys again."""
-    from omsd.cli.request import keys_from_environment  # noqa: PLC0415
+    from omsd.cli.request import fill_keys, keys_from_environment  # noqa: PLC0415
     from omsd.pb.v1 import task_pb2  # noqa: PLC0415
 
-    source, destination = keys_from_environment("SRC"), keys_from_environment("DST")
-    request = task_pb2.StartTaskRequest(
-        task_id=task_id,
-        src_ak=source.access_key,
-        src_sk=source.secret_key,
-        dst_ak=destination.access_key,
-        dst_sk=destination.secret_key,
-        migrate_failed_object=failed_only,
-    )
-    if source.security_token:
-        request.src_security_token = source.security_token
-    if destination.security_token:
-        request.dst_security_token = destination.security_token
+    request = task_pb2.StartTaskRequest(task_id=task_id, migrate_failed_object=failed_only)
+    fill_keys(request, keys_from_environment("SRC"), keys_from_environment("DST"))
     async with session.client() as client:
         await client.start(request)
         session.say(f"task {task_id} started", id=task_id)

@@ -17,6 +17,7 @@ TOKEN_CODE = "OMS.0068"  # noqa: S105
 READ_ONLY_CODE = "OMS.0205"
 FORBIDDEN_CODE = "OMS.0206"
 BUSY_CODE = "OMS.2004"
+_SHOWN_MAX = 64
 
 
 class Role(StrEnum):
@@ -102,7 +103,7 @@ def authorize(principal: Principal, project_id: str, *, change: bool) -> None:
         role = principal.role_in(project_id)
     if role is None:
         # The same words whether the project exists or not.
-        raise forbidden(f"user {principal.user} may not use project {project_id}")
+        raise forbidden(f"user {principal.user} may not use project {project_id[:_SHOWN_MAX]}")
     if change and not role.may_change:
         raise RequestError(
             READ_ONLY_CODE,
@@ -165,19 +166,23 @@ class Accounts:
 
 # Operations by the name both APIs use for them, in permissions and in the audit log. What is in neither of the first two sets changes
 # something: a new operation is guarded before anybody has thought of it.
-OPEN_OPERATIONS = frozenset({"CreateToken", "ListApiVersions", "GetApiVersion"})
+# OPEN ones are let through without credentials; GetCaller looks at them by itself, since it answers also users without a role.
+OPEN_OPERATIONS = frozenset({"CreateToken", "GetCaller", "ListApiVersions", "GetApiVersion"})
 READING_OPERATIONS = frozenset(
     {
         *("GetTask", "ListTasks", "WatchTask"),
         *("GetSyncTask", "ListSyncTasks", "GetSyncTaskStatistics"),
         *("ListBuckets", "ListBucketObjects", "GetBucketRegion", "CheckPrefix", "GetCdnInfo", "CheckUrlList"),
-        *("ListCloudTypes", "ListRegions", "ListQuotas", "GetCaller", "ListProjects"),
+        *("ListCloudTypes", "ListRegions", "ListQuotas", "ListProjects"),
+        *("GetTaskGroup", "ListTaskGroups", "WatchTaskGroup"),
     }
 )
 CHANGING_OPERATIONS = frozenset(
     {
         *("CreateTask", "StartTask", "StopTask", "DeleteTask", "UpdateBandwidthPolicy", "BatchUpdateTasks"),
         *("CreateSyncTask", "StartSyncTask", "StopSyncTask", "DeleteSyncTask", "CreateSyncEvents"),
+        *("CreateTaskGroup", "StartTaskGroup", "StopTaskGroup", "RetryTaskGroup", "UpdateTaskGroup"),
+        *("DeleteTaskGroup", "RotateSyncEventSecret"),
     }
 )
 

@@ -53,7 +53,12 @@ class SyncTask:
     @property
     def work_id(self) -> TaskId:
         """What workers know the task by; never the id of a migration task."""
-        return TaskId(_FIRST_WORK_ID - self.number)
+        return work_id_of(self.number)
+
+
+def work_id_of(number: SyncNumber) -> TaskId:
+    """What workers, and the sweeper, know a synchronization task by."""
+    return TaskId(_FIRST_WORK_ID - number)
 
 
 @dataclass(frozen=True, slots=True)

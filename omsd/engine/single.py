@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from omsd.domain.errors import Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import LargeObject, OpenUpload, Outcome, OutcomeKind, OverwriteMode
+from omsd.domain.model import LargeObject, OpenUpload, Outcome, OutcomeKind, OverwriteMode, UploadIntent
 from omsd.domain.overwrite import TIME_GRANULARITY_S, equal_crc64
 from omsd.domain.plan import map_key
 from omsd.engine.context import AT_DESTINATION, AT_SOURCE, ShardContext, ShardFailedError
@@ -16,6 +16,7 @@ from omsd.engine.records import failed_of
 from omsd.engine.restore import Deferred
 from omsd.engine.settings import EngineSettings
 from omsd.engine.stale import abort_stale
+from omsd.engine.uploads import settle_doubt
 from omsd.ports.objectstore import ObjectHead
 
 # The code of a source object that does not exist; no other error has it.
@@ -40,12 +41,14 @@ class SingleCopy:
         context: ShardContext,
         names: Sequence[str],
         stale_uploads: Sequence[OpenUpload],
+        intents: Sequence[UploadIntent] = (),
         *,
         deletes: bool,
     ) -> None:
         self._ctx = context
         self._names = names
         self._stale_uploads = stale_uploads
+        self._intents = intents
         self._deletes = deletes
 
     async def run(self) -> Outcome | Deferred:
@@ -54,7 +57,12 @@ class SingleCopy:
         try:
             await self._ctx.learn()
             await abort_stale(self._ctx, self._stale_uploads)
-            return await self._first_that_exists()
+            # Asked when the object has been copied: then the creation has had time to arrive, and others to fill what is theirs.
+            self._ctx.doubts.update((intent.key, intent) for intent in self._intents)
+            outcome = await self._first_that_exists()
+            for doubtful in list(self._ctx.doubts):
+                await settle_doubt(self._ctx, doubtful)
+            return outcome
         except ShardFailedError as error:
             return failed_of(key, None, error.failure)
         except StoreError as error:

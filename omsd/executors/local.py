@@ -17,6 +17,7 @@ from omsd.domain.model import LeaseId, OpenUpload, Shard, TaskId, TaskWork
 from omsd.domain.questions import Question
 from omsd.executors import protocol
 from omsd.executors.asking import answer_of, ask_message
+from omsd.executors.copybook import WorkerCopies
 from omsd.executors.grants import GrantBook
 from omsd.ports.clock import Clock
 from omsd.ports.eventsink import EventSink
@@ -44,14 +45,6 @@ Reply = TypeVar("Reply")
 _COPIES_PER_LEASE = 32
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """A single copy that a worker has."""
-
-    note: NoteUpload
-    answer: asyncio.Future[CopyResult]
-
-
 @dataclass(slots=True, eq=False)
 class _Worker:
     """One live worker process."""
@@ -64,12 +57,15 @@ class _Worker:
     probes: dict[int, asyncio.Future[ProbeResult]] = field(default_factory=dict)
     sweeps: dict[int, asyncio.Future[SweepResult]] = field(default_factory=dict)
     asks: dict[int, asyncio.Future[protocol.Answered]] = field(default_factory=dict)
-    copies: dict[int, _Copy] = field(default_factory=dict)
     ready: bool = False
+    copies: WorkerCopies = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.copies = WorkerCopies(self.channel)
 
     @property
     def busy(self) -> bool:
-        return bool(self.leases or self.copies)
+        return bool(self.leases) or self.copies.busy
 
 
 class LocalExecutor:
@@ -176,15 +172,11 @@ class LocalExecutor:
         worker = min(ready, key=lambda one: _COPIES_PER_LEASE * len(one.leases) + len(one.copies))
         self._open(worker, work)
         self._next_id += 1
-        copy_id = self._next_id
-        copy = worker.copies[copy_id] = _Copy(note, asyncio.get_running_loop().create_future())
-        worker.channel.send_now(protocol.CopyObject(copy_id, work.task_id, order))
-        try:
-            return await copy.answer
-        except asyncio.CancelledError:
-            if worker.copies.pop(copy_id, None) is not None:
-                worker.channel.send_now(protocol.CutCopy(copy_id))
-            raise
+        return await worker.copies.copy(self._next_id, work.task_id, order, note)
+
+    def has_cut_copies(self, task_id: TaskId) -> bool:
+        """Are copies of the task that were dropped not at their end yet?"""
+        return any(worker.copies.has_cut(task_id) for worker in self._workers)
 
     def drain(self, lease_id: LeaseId) -> None:
         """Begin no more objects of this shard."""
@@ -326,9 +318,7 @@ class LocalExecutor:
             for waiting in open_replies:
                 if not waiting.done():
                     waiting.set_exception(ConnectionError("the worker is gone"))
-            for copy in worker.copies.values():
-                if not copy.answer.done():
-                    copy.answer.set_exception(WorkerGoneError(begun=True))
+            worker.copies.lose()
         if worker.leases or not self._stopping.is_set():
             await sink.emit(WorkerLost(worker.worker_id, tuple(worker.leases)))
         await self._notify()
@@ -353,11 +343,13 @@ class LocalExecutor:
                 _reply(worker.sweeps.get(sweep_id), SweepResult(uploads, intents, failure_text))
             case protocol.Answered(ask_id):
                 _reply(worker.asks.get(ask_id), message)
-            case protocol.Copied():
-                _end_copy(worker, message)
+            case protocol.Copied() | protocol.CopyGone():
+                worker.copies.take(message)
                 await self._notify()
-            case protocol.CopyUpload():
-                _note_upload(worker, message)
+            case (
+                protocol.CopyIntends() | protocol.CopySettles() | protocol.CopyOpens() | protocol.CopyCloses()
+            ):
+                worker.copies.take(message)
             case protocol.Done(event) | protocol.Released(event) | protocol.Failed(event):
                 worker.leases.pop(event.lease_id, None)
                 await sink.emit(event)
@@ -433,13 +425,3 @@ async def _end(process: asyncio.subprocess.Process, channel: protocol.Channel[pr
 def _reply(waiting: asyncio.Future[Reply] | None, answer: Reply) -> None:
     if waiting is not None and not waiting.done():
         waiting.set_result(answer)
-
-
-def _end_copy(worker: _Worker, message: protocol.Copied) -> None:
-    if copy := worker.copies.pop(message.copy_id, None):
-        _reply(copy.answer, message.result)
-
-
-def _note_upload(worker: _Worker, message: protocol.CopyUpload) -> None:
-    if copy := worker.copies.get(message.copy_id):
-        copy.note(message.upload, message.opened)

@@ -99,9 +99,16 @@ class CopyObject(_Message, frozen=True, array_like=True, tag=True):
 
 
 class CutCopy(_Message, frozen=True, array_like=True, tag=True):
-    """Drop that copy; it is not answered any more."""
+    """Drop that copy; when it has ended that is all that is said of it."""
 
     copy_id: int
+
+
+class CopyIntentNoted(_Message, frozen=True, array_like=True, tag=True):
+    """The copy's intent to create an upload of this key is durable."""
+
+    copy_id: int
+    key: str
 
 
 class Probe(_Message, frozen=True, array_like=True, tag=True):
@@ -145,6 +152,7 @@ ToWorker = (
     | Ask
     | CopyObject
     | CutCopy
+    | CopyIntentNoted
 )
 
 
@@ -209,12 +217,36 @@ class Copied(_Message, frozen=True, array_like=True, tag=True):
     result: CopyResult
 
 
-class CopyUpload(_Message, frozen=True, array_like=True, tag=True):
-    """A multipart upload of that copy was opened, else closed."""
+class CopyIntends(_Message, frozen=True, array_like=True, tag=True):
+    """That copy creates an upload when this is durable."""
 
     copy_id: int
+    intent: UploadIntent
+
+
+class CopySettles(_Message, frozen=True, array_like=True, tag=True):
+    copy_id: int
+    key: str
+
+
+class CopyOpens(_Message, frozen=True, array_like=True, tag=True):
+    copy_id: int
     upload: OpenUpload
-    opened: bool
+    settled: bool
+
+
+class CopyCloses(_Message, frozen=True, array_like=True, tag=True):
+    copy_id: int
+    upload: OpenUpload
+
+
+class CopyGone(_Message, frozen=True, array_like=True, tag=True):
+    """That copy was cut and has ended."""
+
+    copy_id: int
+
+
+CopyMessage = Copied | CopyIntends | CopySettles | CopyOpens | CopyCloses | CopyGone
 
 
 class Probed(_Message, frozen=True, array_like=True, tag=True):
@@ -278,7 +310,11 @@ FromWorker = (
     | Answered
     | Demand
     | Copied
-    | CopyUpload
+    | CopyIntends
+    | CopySettles
+    | CopyOpens
+    | CopyCloses
+    | CopyGone
 )
 
 _WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {

@@ -16,12 +16,10 @@ from omsd.domain.events import (
 from omsd.domain.model import LeaseId, OpenUpload, SentPart, UploadIntent, UploadPlan
 
 
-class LeaseUploads:
-    """The UploadLog of one lease."""
+class IntentWaits:
+    """Intents that were told and are not known to be durable."""
 
-    def __init__(self, lease_id: LeaseId, emit: Callable[[ShardEvent], Awaitable[None]]) -> None:
-        self._lease_id = lease_id
-        self._emit = emit
+    def __init__(self) -> None:
         self._waiting: dict[str, asyncio.Future[None]] = {}
 
     def noted(self, key: str) -> None:
@@ -30,14 +28,31 @@ class LeaseUploads:
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
 
-    async def intended(self, intent: UploadIntent) -> None:
-        """The intent is durable."""
-        stored = self._waiting[intent.key] = asyncio.get_running_loop().create_future()
+    async def until_noted(self, key: str, telling: Awaitable[None]) -> None:
+        """What `telling` tells is durable."""
+        stored = self._waiting[key] = asyncio.get_running_loop().create_future()
         try:
-            await self._emit(UploadIntended(self._lease_id, intent))
+            await telling
             await stored
         finally:
-            del self._waiting[intent.key]
+            del self._waiting[key]
+
+
+class LeaseUploads:
+    """The UploadLog of one lease."""
+
+    def __init__(self, lease_id: LeaseId, emit: Callable[[ShardEvent], Awaitable[None]]) -> None:
+        self._lease_id = lease_id
+        self._emit = emit
+        self._waits = IntentWaits()
+
+    def noted(self, key: str) -> None:
+        """The control process has stored the intent."""
+        self._waits.noted(key)
+
+    async def intended(self, intent: UploadIntent) -> None:
+        """The intent is durable."""
+        await self._waits.until_noted(intent.key, self._emit(UploadIntended(self._lease_id, intent)))
 
     async def opened(self, upload: OpenUpload, plan: UploadPlan | None, *, settled: bool) -> None:
         await self._emit(UploadOpened(self._lease_id, upload, plan, settled))

@@ -161,8 +161,8 @@ class Worker:
                 await self._begin(message, group)
             case protocol.CopyObject():
                 self._begin_copy(message, group)
-            case protocol.CutCopy(copy_id):
-                self._copies.cut(copy_id)
+            case protocol.CutCopy() | protocol.CopyIntentNoted():
+                self._copies.take(message)
             case protocol.SetBudget(task_id, limit_bytes_per_s):
                 self._demand.set_limit(task_id, limit_bytes_per_s)
             case protocol.IntentNoted(lease_id, key):

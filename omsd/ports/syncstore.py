@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from omsd.domain.model import OpenUpload, TaskCredentials
+from omsd.domain.model import OpenUpload, TaskCredentials, UploadIntent
 from omsd.domain.sync import EventId, SyncEvent, SyncNumber, SyncTask
 from omsd.domain.sync_figures import Figures, TimedFigures
+from omsd.ports.taskstore import DropIntent, DropUpload, PutIntent, PutSweep, PutUpload
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,25 @@ class DropSyncUpload:
     upload: OpenUpload
 
 
+@dataclass(frozen=True, slots=True)
+class PutSyncIntent:
+    """Replaces the task's intent for the key."""
+
+    number: SyncNumber
+    event_id: EventId
+    intent: UploadIntent
+
+
+@dataclass(frozen=True, slots=True)
+class DropSyncIntent:
+    number: SyncNumber
+    key: str
+
+
+# What a task leaves to the sweeper, under the number that workers know it by.
+LeftChange = PutUpload | DropUpload | PutIntent | DropIntent | PutSweep
+
+
 SyncChange = (
     InsertSync
     | UpdateSync
@@ -106,6 +126,9 @@ SyncChange = (
     | AddFigures
     | PutSyncUpload
     | DropSyncUpload
+    | PutSyncIntent
+    | DropSyncIntent
+    | LeftChange
 )
 
 
@@ -129,6 +152,12 @@ class SyncStore(Protocol):
 
     async def uploads(self, number: SyncNumber) -> tuple[tuple[EventId, OpenUpload], ...]:
         """Multipart uploads of ours that may be open at the destination."""
+
+    async def intents(self, number: SyncNumber) -> tuple[tuple[EventId, UploadIntent], ...]:
+        """Creations of uploads that may have left one."""
+
+    async def recorded_uploads(self, key: str) -> tuple[str, ...]:
+        """Ids of uploads of the destination key that are recorded as open, of tasks of any kind."""
 
     async def figures(self, number: SyncNumber, start_ms: int, end_ms: int) -> tuple[TimedFigures, ...]:
         """Of the intervals that begin in [start_ms, end_ms), oldest first."""

@@ -220,6 +220,13 @@ class DueSweep:
 
 
 @dataclass(frozen=True, slots=True)
+class EndSweep:
+    """What was to be swept is gone; the sweep stays if something else was left to it meanwhile."""
+
+    task_id: TaskId
+
+
+@dataclass(frozen=True, slots=True)
 class DropSweep:
     task_id: TaskId
 
@@ -280,6 +287,7 @@ Change = (
     | RekeySweep
     | DueSweep
     | DropSweep
+    | EndSweep
     | PutListPart
     | DropListPart
     | DropListParts

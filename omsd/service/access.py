@@ -16,6 +16,7 @@ from omsd.domain.access import (
     ANYBODY,
     SIGNATURE_CODE,
     TOKEN_CODE,
+    AccessKey,
     Accounts,
     AuthMethod,
     Principal,
@@ -29,10 +30,12 @@ from omsd.domain.attempts import FailureLimiter
 from omsd.domain.signature import SignedRequest
 from omsd.domain.tokens import Token
 from omsd.ports.clock import Clock
+from omsd.service.audit import audit_token
 from omsd.service.guard import Guard, PasswordChecker
 
 # Hashing more than this takes longer than a turn of the loop should.
 _HASH_IN_THREAD_BYTES = 256 * 1024
+_NO_KEY = AccessKey("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +163,11 @@ class AccessService:
                 raise signature.refused(
                     f"X-Sdk-Date is more than {minutes:g} minutes off the server's clock; set the clock of the caller"
                 )
-            user, key = self._accounts.by_access_key.get(claim.access_key, (None, None))
-            if user is None or key is None:
-                raise signature.refused("the AK is unknown, or the signature is not that of its SK")
+            user, key = self._accounts.by_access_key.get(claim.access_key, (None, _NO_KEY))
             payload_hash = await _hash_of(request)
-            if not signature.matches(claim, request, key.secret_key, payload_hash):
+            # An unknown AK takes as long as another.
+            good = signature.matches(claim, request, key.secret_key, payload_hash)
+            if user is None or not good:
                 raise signature.refused("the AK is unknown, or the signature is not that of its SK")
             if not signature.same_text(key.security_token, claim.security_token):
                 raise signature.refused("X-Security-Token is not that of the AK")
@@ -213,7 +216,14 @@ class AccessService:
             principal = replace(
                 principal, grants=tuple(grant for grant in user.grants if grant.project == project)
             )
-        return self._issued(user, principal, project)
+        issued = self._issued(user, principal, project)
+        audit_token(
+            principal,
+            project.project_id if project else "",
+            address=address,
+            expires_at_s=issued.expires_at_s,
+        )
+        return issued
 
     def projects(self, principal: Principal, name: str | None = None) -> tuple[Project, ...]:
         """The projects the caller may use, or the one of that name or id: names are those of regions, as SDKs ask (`GET /v3/projects`).
@@ -241,7 +251,7 @@ class AccessService:
             return None
         found = self.projects(principal, wanted)
         if len(found) != 1:
-            raise forbidden(f"user {principal.user} may not use project {wanted}")
+            raise forbidden(f"user {principal.user} may not use project {wanted[:64]}")
         return found[0]
 
     def _issued(self, user: User, principal: Principal, project: Project | None) -> IssuedToken:

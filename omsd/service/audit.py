@@ -11,6 +11,8 @@ from omsd.domain.access import Principal
 from omsd.telemetry.logging import AUDIT_LOGGER, get_logger
 
 OK = "ok"
+# What came in a request that was refused may be of any size.
+_VALUE_MAX = 1024
 
 _log = get_logger(AUDIT_LOGGER)
 
@@ -37,8 +39,20 @@ def audit(
         method=str(principal.method) if principal else "",
         address=address,
         operation=operation,
-        project_id=project_id,
-        **resource,
+        project_id=project_id[:_VALUE_MAX],
+        **{name: value[:_VALUE_MAX] if isinstance(value, str) else value for name, value in resource.items()},
         outcome=outcome,
         request_id=request_id,
+    )
+
+
+def audit_token(principal: Principal, project_id: str, *, address: str, expires_at_s: int) -> None:
+    """Write that a token was given to a user who knew his password; project_id "": it is good for all of his."""
+    _log.info(
+        "token_issued",
+        user=principal.user,
+        domain=principal.domain,
+        address=address,
+        project_id=project_id,
+        expires_at_s=expires_at_s,
     )

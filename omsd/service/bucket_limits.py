@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from omsd.service.limits import NAME, PRINTABLE, Count, Limits, Number, Text
+from omsd.service.limits import DIGITS, NAME, PRINTABLE, Count, Limits, Number, Text
 
 _ACCOUNT: dict[str, Text] = {
     "cloud_type": Text(100),
@@ -56,6 +56,7 @@ URL_LIST_LIMITS: Limits = MappingProxyType(
         "region": _REGION,
         "list_file.obs_bucket": Text(1024),
         "list_file.list_file_key": _KEY,
+        "list_file.list_file_num": Text(65_535, charset=DIGITS),
         "check_num": Number(0, 100),
     }
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from omsd.domain.catalogue import home_region
 from omsd.domain.model import CloudType, Credentials, Location
@@ -16,30 +16,16 @@ from omsd.service.bucket_limits import (
     PREFIX_LIMITS,
     URL_LIST_LIMITS,
 )
+from omsd.service.choices import CDN_AUTHENTICATIONS, CDN_PROTOCOLS, NO_CDN_AUTHENTICATION
 from omsd.service.findings import Findings
 from omsd.service.limits import Limits
 from omsd.service.locations import NOT_YET, AskedPlace, ValidationPolicy, check_place, parse_endpoint
+from omsd.service.needs import ACCOUNT_NEEDS, CDN_NEEDS, LIST_OBJECTS_NEEDS, PREFIX_NEEDS, URL_LIST_NEEDS
 from omsd.service.requests import ListFile, SourceCdn
 
 MAX_PAGE = 100
 CHECKED_URLS = 5
 SEPARATOR = "/"
-
-# Forms of CDN authentication, and whether the caller's key is needed for them.
-_KEY_NEEDED = {
-    "QINIU_PRIVATE_AUTHENTICATION": False,
-    "KSYUN_PRIVATE_AUTHENTICATION": False,
-    "ALIYUN_OSS_A": True,
-    "ALIYUN_OSS_B": True,
-    "ALIYUN_OSS_C": True,
-    "AZURE_SAS_TOKEN": True,
-    "TENCENT_COS_A": True,
-    "TENCENT_COS_B": True,
-    "TENCENT_COS_C": True,
-    "TENCENT_COS_D": True,
-}
-_NONE = "NONE"
-_PROTOCOLS = {"http": "http", "https": "https"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +68,7 @@ def validate_list_objects(request: asked.ListBucketObjects, policy: ValidationPo
     """The question; a path without a slash at its end gets one. Raises RequestError with every wrong field."""
     findings = Findings()
     at, credentials = _place(findings, request, _OBJECTS, policy)
-    for name in ("file_path", "page_size", "behind_filename"):
-        if getattr(request, name) is None:
-            findings.add("OMS.1004", name, "is mandatory")
+    findings.need(LIST_OBJECTS_NEEDS, request)
     path, behind = request.file_path or "", request.behind_filename or ""
     if path and not path.endswith(SEPARATOR):
         path += SEPARATOR
@@ -106,8 +90,7 @@ def validate_prefix(request: asked.CheckPrefix, policy: ValidationPolicy) -> Fin
     """The question; the prefix "" is any key. Raises RequestError with every wrong field."""
     findings = Findings()
     at, credentials = _place(findings, request, _PREFIX, policy)
-    if request.file_name is None:
-        findings.add("OMS.1004", "file_name", "is mandatory")
+    findings.need(PREFIX_NEEDS, request)
     findings.raise_if_any()
     return FindPrefix(at, credentials, request.file_name or "")
 
@@ -116,6 +99,7 @@ def validate_cdn(request: asked.GetCdnInfo, policy: ValidationPolicy) -> CheckCd
     """The question. Raises RequestError with every wrong field."""
     findings = Findings()
     at, credentials = _place(findings, request, _CDN, policy)
+    findings.need(CDN_NEEDS, request)
     url = _cdn_url(findings, request.source_cdn)
     keys = request.prefix.keys if request.prefix is not None else ()
     for number, key in enumerate(keys):
@@ -129,7 +113,7 @@ def validate_url_list(request: asked.CheckUrlList, policy: ValidationPolicy) -> 
     findings = Findings()
     file = request.list_file or ListFile()
     at, credentials = _place(findings, request, _URL_LIST, policy, bucket=file.obs_bucket)
-    findings.require("list_file.list_file_key", file.list_file_key)
+    findings.need(URL_LIST_NEEDS, replace(request, list_file=file))
     if file.list_file_key.endswith(SEPARATOR):
         findings.add("OMS.1003", "list_file.list_file_key", "must be one file, not a folder")
     findings.raise_if_any()
@@ -148,8 +132,7 @@ def _place(
     findings.check(shape.limits, request)
     if shape.bucket_field and bucket is None:
         bucket = getattr(request, shape.bucket_field)
-    findings.require("ak", request.ak)
-    findings.require("sk", request.sk)
+    findings.need(ACCOUNT_NEEDS, request)
     if request.json_auth_file:
         findings.add(
             "OMS.0064", "json_auth_file", NOT_YET + "leave it out; for Google send the HMAC keys as ak and sk"
@@ -176,12 +159,9 @@ def _place(
 def _cdn_url(findings: Findings, cdn: SourceCdn | None) -> str:
     """scheme://host[:port] of the CDN; what is wrong with it is among the findings."""
     if cdn is None:
-        findings.add("OMS.1004", "source_cdn", "is mandatory")
         return ""
     _check_authentication(findings, cdn)
-    findings.require("source_cdn.domain", cdn.domain)
-    findings.require("source_cdn.protocol", cdn.protocol)
-    protocol = findings.choose("source_cdn.protocol", cdn.protocol, _PROTOCOLS, "https")
+    protocol = findings.choose("source_cdn.protocol", cdn.protocol, CDN_PROTOCOLS, "https")
     url = parse_endpoint(f"{protocol}://{cdn.domain}") if cdn.domain else ""
     if url is None:
         findings.add(
@@ -191,12 +171,7 @@ def _cdn_url(findings: Findings, cdn: SourceCdn | None) -> str:
 
 
 def _check_authentication(findings: Findings, cdn: SourceCdn) -> None:
-    known = {name: name for name in (_NONE, *_KEY_NEEDED)}
-    chosen = findings.choose("source_cdn.authentication_type", cdn.authentication_type, known, _NONE)
-    if chosen == _NONE:
-        return
-    if _KEY_NEEDED[chosen] and not cdn.authentication_key:
-        findings.add("OMS.1032", "source_cdn.authentication_key", f"is mandatory for {chosen}")
-    findings.add(
-        "OMS.0064", "source_cdn.authentication_type", f"{chosen} is {NOT_YET}only {_NONE} can be checked"
-    )
+    field = "source_cdn.authentication_type"
+    chosen = findings.choose(field, cdn.authentication_type, CDN_AUTHENTICATIONS, NO_CDN_AUTHENTICATION)
+    if chosen != NO_CDN_AUTHENTICATION:
+        findings.add("OMS.0064", field, f"{chosen} is {NOT_YET}only {NO_CDN_AUTHENTICATION} can be checked")

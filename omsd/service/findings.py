@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from omsd.domain.errors import RequestError, Violation
 from omsd.service.limits import Count, Limit, Limits, Number, Text
+from omsd.service.needs import Needs, When
 
 # A call may have 500 wrong keys; nobody reads more than this.
 _MOST_VIOLATIONS = 50
@@ -51,6 +52,20 @@ class Findings:
         if value is None or value == "":
             self.add("OMS.1004", field, "is mandatory and must not be empty")
 
+    def need(self, needs: Needs, call: object, *, at: str = "") -> None:
+        """Every field that the call must have is there. A field of something that is absent itself is not asked for."""
+        for needed in needs:
+            if needed.when is not None and not _holds(needed.when, call):
+                continue
+            if needed.instead and _value_of(call, needed.instead):
+                continue
+            holder, _, _ = needed.field.rpartition(".")
+            if holder and _value_of(call, holder) is None:
+                continue
+            value = _value_of(call, needed.field)
+            if value is None or (value in ("", ()) and not needed.may_be_empty):
+                self.add(needed.code, f"{at}.{needed.field}" if at else needed.field, needed.wording)
+
     def choose(self, field: str, text: str | None, choices: Mapping[str, T], default: T) -> T:
         """The choice a name in any case stands for; the default if there is none or it is unknown."""
         if not text:
@@ -84,6 +99,15 @@ class Findings:
             self.add(limit.forbidden_code, field, "must not contain any of " + " ".join(limit.forbidden))
         if limit.charset is not None and not limit.charset.pattern.fullmatch(value):
             self.add(limit.code, field, f"must consist of {limit.charset.wording}")
+
+
+def _value_of(call: object, path: str) -> object:
+    return next((value for _, value in iter_values(call, path)), None)
+
+
+def _holds(when: When, call: object) -> bool:
+    value = str(_value_of(call, when.field) or when.default).lower()
+    return any(value == one.lower() for one in when.values)
 
 
 def iter_values(root: object, path: str, *, at: str = "") -> Iterator[tuple[str, object]]:

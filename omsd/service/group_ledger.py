@@ -57,8 +57,6 @@ from omsd.service.quotas import QuotaKeeper
 
 _log = structlog.get_logger(__name__)
 
-# Tasks of a group that are moved in one transaction: others wait meanwhile.
-_MEMBERS_PER_STEP = 100
 # Active time that a crash may lose.
 _COUNT_TIME_S = 30.0
 
@@ -75,11 +73,15 @@ _NO_KEYS = Failure("TRF.0001", "the stored credentials cannot be read; retry the
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """How groups are planned."""
+    """How groups are planned.
+
+    members_per_step: tasks of a group that are moved in one transaction; others wait meanwhile.
+    """
 
     store: GroupStore
     planner: GroupPlanner
     target: TaskTarget
+    members_per_step: int = 100
 
 
 class GroupBook:
@@ -205,7 +207,9 @@ class GroupBook:
         hot = await self.find(project_id, group_id)
         found: list[HotTask] = []
         after = TaskId(0)
-        while page := await self._store.members(group_id, _CHANGEABLE, after, _MEMBERS_PER_STEP):
+        while page := await self._store.members(
+            group_id, _CHANGEABLE, after, self._planning.members_per_step
+        ):
             found += map(self._desk.hot_of, page)
             after = page[-1].task_id
         if with_limits and not found and hot.tally.succeeded:
@@ -327,7 +331,7 @@ class GroupBook:
     async def _pursue(self, hot: HotGroup, stage: Stage) -> None:
         group = hot.group
         page = await self._store.members(
-            group.group_id, _MOVED_BY[group.goal], group.goal_after, _MEMBERS_PER_STEP
+            group.group_id, _MOVED_BY[group.goal], group.goal_after, self._planning.members_per_step
         )
         keys = await self._keys(hot) if group.goal in (Goal.RESUME, Goal.RETRY, Goal.RETRY_FAILED) else None
         for task in page:
@@ -337,7 +341,7 @@ class GroupBook:
                 continue
             await self._desk.change(self._desk.hot_of(task), event, stage, keys)
         up_to = page[-1].task_id if page else group.goal_after
-        self._mover.move(hot, GoalAdvanced(up_to, over=len(page) < _MEMBERS_PER_STEP), stage)
+        self._mover.move(hot, GoalAdvanced(up_to, over=len(page) < self._planning.members_per_step), stage)
 
     async def _keys(self, hot: HotGroup) -> TaskCredentials | None:
         if hot.keys is None:

@@ -6,6 +6,7 @@ from omsd.domain.model import ListFileRef, TaskType
 from omsd.service.findings import Findings
 from omsd.service.limits import LIST_FILE_LIMITS
 from omsd.service.locations import check_list_bucket
+from omsd.service.needs import LIST_FILE_NEEDS
 from omsd.service.requests import DstNode, ListFile
 
 _FIELD = "src_node.list_file"
@@ -25,12 +26,9 @@ def check_list_file(
             findings.add("OMS.0057", _FIELD, f"must be left out for tasks of type {task_type}")
         return None
     if file is None:
-        right = "is mandatory for tasks of type list: bucket and key of the object list file"
-        findings.add("OMS.0057", _FIELD, right)
-        return None
+        return None  # among the findings already
     findings.check(LIST_FILE_LIMITS, file, at=_FIELD)
-    findings.require(f"{_FIELD}.obs_bucket", file.obs_bucket)
-    findings.require(f"{_FIELD}.list_file_key", file.list_file_key)
+    findings.need(LIST_FILE_NEEDS, file, at=_FIELD)
     if file.obs_bucket:
         check_list_bucket(findings, f"{_FIELD}.obs_bucket", file.obs_bucket, destination)
     return ListFileRef(file.obs_bucket, file.list_file_key)

@@ -17,6 +17,7 @@ from omsd.domain.catalogue import (
 from omsd.domain.model import CloudType, Location
 from omsd.service.findings import Findings
 from omsd.service.limits import BUCKET_NAME_LENGTHS
+from omsd.service.needs import NODE_NEEDS
 from omsd.service.notice_topics import NoticeTopics
 from omsd.service.requests import DstNode, SrcNode
 
@@ -72,8 +73,6 @@ def check_place(findings: Findings, place: AskedPlace, policy: ValidationPolicy)
         findings.require(place.bucket_field, place.bucket)
     if place.bucket:
         _check_bucket(findings, place.bucket_field, place.bucket, cloud, own_endpoint=bool(place.endpoint))
-    if cloud is CloudType.TENCENT and not place.app_id:
-        findings.add("OMS.1004", "app_id", "is mandatory for Tencent: the APPID of the account")
     region = canonical_region(cloud, place.region or "")
     location = Location(cloud, region, place.bucket or "", url, place.app_id or "")
     if place.region and not is_known(location, policy):
@@ -87,8 +86,6 @@ def check_source(findings: Findings, node: SrcNode, policy: ValidationPolicy) ->
     location = _location(findings, "src_node", node, cloud, node.app_id or "")
     if node.region and not is_known(location, policy):
         findings.add("OMS.0079", "src_node.region", _unknown_region(location))
-    if cloud is CloudType.TENCENT and not node.app_id:
-        findings.add("OMS.0057", "src_node.app_id", "is mandatory for Tencent: the APPID of the account")
     return location
 
 
@@ -161,8 +158,7 @@ def _cloud(findings: Findings, field: str, text: str | None, default: CloudType)
 def _location(
     findings: Findings, at: str, node: SrcNode | DstNode, cloud: CloudType, app_id: str
 ) -> Location:
-    for name, value in (("bucket", node.bucket), ("region", node.region), ("ak", node.ak), ("sk", node.sk)):
-        findings.require(f"{at}.{name}", value)
+    findings.need(NODE_NEEDS, node, at=at)
     url = _endpoint(findings, f"{at}.endpoint", node.endpoint)
     if node.bucket:
         _check_bucket(findings, f"{at}.bucket", node.bucket, cloud, own_endpoint=bool(node.endpoint))

@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from weakref import WeakValueDictionary
 
-import structlog
-
 from omsd.aio import shielded
 from omsd.domain.notice_text import compose
 from omsd.domain.notices import Notice, NoticeId
 from omsd.domain.retry import RetryPolicy, next_delay
 from omsd.ports.clock import Clock
 from omsd.ports.notices import DeliveryError, NoticeSink, NoticeStore
+from omsd.telemetry.logging import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 # In memory at once, most of them resting between two tries; the others wait in the store.
 _MAX_UNDER_WAY = 1000

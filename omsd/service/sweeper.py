@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from omsd.domain.errors import RequestError
 from omsd.domain.events import UploadsSwept
@@ -25,16 +26,23 @@ _SHOWN_IDS = 20
 
 
 class Sweeper:
-    """Changes nothing itself: what it did comes to the ledger as an event."""
+    """Changes nothing itself: what it did comes to the ledger as an event. must_wait: is it too soon for this task, beside leases?"""
 
     def __init__(
-        self, store: TaskStore, executor: Executor, clock: Clock, ledger: Ledger, sink: EventSink
+        self,
+        store: TaskStore,
+        executor: Executor,
+        clock: Clock,
+        ledger: Ledger,
+        sink: EventSink,
+        must_wait: Callable[[TaskId], bool],
     ) -> None:
         self._store = store
         self._executor = executor
         self._clock = clock
         self._ledger = ledger
         self._sink = sink
+        self._must_wait = must_wait
         self._tries: dict[TaskId, int] = {}
         self._next_s: dict[TaskId, float] = {}
 
@@ -66,7 +74,7 @@ class Sweeper:
 
     async def _sweep_unless_busy(self, task_id: TaskId) -> None:
         pause_s = _FIRST_PAUSE_S
-        if not self._ledger.has_leases(task_id):
+        if not self._ledger.has_leases(task_id) and not self._must_wait(task_id):
             pause_s = min(_MAX_PAUSE_S, _FIRST_PAUSE_S * 2 ** self._tries[task_id])
             self._tries[task_id] += 1
             await self._sweep(task_id)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from omsd.domain.model import OpenUpload, TaskWork
+from omsd.domain.model import OpenUpload, TaskWork, UploadIntent
 from omsd.domain.sync import EventId, SyncNumber, SyncState, SyncTask
 from omsd.domain.sync_figures import FIVE_MINUTES_MS, Figures, TimedFigures, interval_start
 from omsd.domain.sync_queue import QueuedEvent, SyncQueue
@@ -33,6 +33,7 @@ class HotSync:
     queue: SyncQueue = field(default_factory=SyncQueue)
     copies: dict[EventId, asyncio.Task[None]] = field(default_factory=dict)
     uploads: dict[OpenUpload, EventId] = field(default_factory=dict)
+    intents: dict[str, tuple[UploadIntent, EventId]] = field(default_factory=dict)
     restores: dict[EventId, float] = field(default_factory=dict)
 
     @property
@@ -46,11 +47,15 @@ class HotSync:
         stale = tuple(
             upload for upload, owner in self.uploads.items() if owner == event_id or owner not in self.queue
         )
+        intents = tuple(
+            intent for intent, owner in self.intents.values() if owner == event_id or owner not in self.queue
+        )
         return CopyOrder(
             queued.event.names,
             deletes=self.task.deletes,
             redo_since_s=queued.event.accepted_ms / 1000 if queued.tried else 0.0,
             stale_uploads=stale,
+            intents=intents,
             restore_since_s=self.restores.get(event_id, 0.0),
         )
 

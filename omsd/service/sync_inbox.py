@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from omsd.domain.errors import Refusal, RequestError
-from omsd.domain.model import OpenUpload, TaskCredentials, TaskSpec
+from omsd.domain.model import TaskCredentials, TaskSpec
 from omsd.domain.sync import EventId, KeyNames, SyncCall, SyncNumber, SyncTask, SyncTaskId
-from omsd.ports.objectcopies import CopyResult
+from omsd.ports.objectcopies import CopyResult, UploadNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,12 @@ class CopyEnded:
 
 @dataclass(frozen=True, slots=True)
 class UploadNoted:
-    """A multipart upload was opened, else closed."""
+    """A copy tells of a multipart upload. noted: to be called when that is durable."""
 
     number: SyncNumber
     event_id: EventId
-    upload: OpenUpload
-    opened: bool
+    note: UploadNote
+    noted: Callable[[], None]
 
 
 SyncNews = WaitingCall | CopyEnded | UploadNoted

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 from omsd.domain.errors import Refusal, RequestError
-from omsd.domain.model import OpenUpload, OutcomeKind, TaskCredentials, TaskWork
+from omsd.domain.model import OutcomeKind, TaskCredentials, TaskId, TaskWork
 from omsd.domain.sync import (
     EventId,
     SyncEvent,
@@ -21,17 +22,15 @@ from omsd.domain.sync import (
 from omsd.domain.sync_figures import Figures
 from omsd.domain.sync_queue import rest_after
 from omsd.ports.clock import Clock
-from omsd.ports.objectcopies import CopyOrder, CopyResult, ObjectCopies, WorkerGoneError
+from omsd.ports.objectcopies import CopyOrder, CopyResult, ObjectCopies, UploadNote, WorkerGoneError
 from omsd.ports.syncstore import (
     AddEvents,
     DeleteSync,
     DropSyncCredentials,
-    DropSyncUpload,
     InsertSync,
     PutRestore,
     PutSyncCredentials,
     PutSyncSecret,
-    PutSyncUpload,
     SyncStore,
     UpdateSync,
 )
@@ -49,6 +48,7 @@ from omsd.service.sync_inbox import (
     WaitingCall,
     stopping,
 )
+from omsd.service.sync_uploads import SyncUploadBook
 from omsd.telemetry.logging import get_logger
 
 _log = get_logger(__name__)
@@ -67,12 +67,14 @@ class SyncLedger:
         clock: Clock,
         limits: SyncLimits,
         random01: Callable[[], float],
+        sweeps_due: Callable[[], None],
     ) -> None:
         self._store = store
         self._copies = copies
         self._clock = clock
         self._limits = limits
         self._random01 = random01
+        self._uploads = SyncUploadBook(sweeps_due)
         self._inbox = SyncInbox()
         self._hot: dict[SyncTaskId, HotSync] = {}
         self._by_number: dict[SyncNumber, HotSync] = {}
@@ -107,6 +109,10 @@ class SyncLedger:
         """SHA-256 of the secret that is good for the task's notifications, b"" if there is none."""
         return self._digests.get(task.number, b"")
 
+    def must_wait(self, task_id: TaskId) -> bool:
+        """May the workers still tell of uploads of a task that is gone? Then it is too soon to sweep."""
+        return self._copies.has_cut_copies(task_id) or self._uploads.are_coming(task_id)
+
     def queued_num(self, task: SyncTask) -> int:
         """Events accepted and not finished."""
         hot = self._hot.get(task.sync_task_id)
@@ -123,6 +129,9 @@ class SyncLedger:
                 hot.queue.add(event, tried=True)
                 hot.restores[event.event_id] = event.restore_since_s
             hot.uploads = {upload: event_id for event_id, upload in await self._store.uploads(task.number)}
+            hot.intents = {
+                intent.key: (intent, event_id) for event_id, intent in await self._store.intents(task.number)
+            }
             self._committed[task.sync_task_id] = task
             found_num += len(hot.queue)
         return found_num
@@ -196,10 +205,8 @@ class SyncLedger:
                 if hot is not None:
                     hot.copies.pop(news.event_id, None)
                     self._end_copy(hot, news, stage)
-            case UploadNoted(number, event_id, upload, opened):
-                hot = self._by_number.get(number)
-                if hot is not None:
-                    self._note_upload(hot, event_id, upload, stage, opened=opened)
+            case UploadNoted():
+                self._uploads.apply(news, self._by_number.get(news.number), stage)
 
     def _grant(self, call: WaitingCall, stage: SyncStage) -> SyncTask:
         match call.wish:
@@ -258,6 +265,7 @@ class SyncLedger:
         del self._hot[hot.task.sync_task_id]
         del self._by_number[hot.task.number]
         stage.figures.pop(hot.task.number, None)
+        self._uploads.leave(hot, stage)
         stage.changes.append(DeleteSync(hot.task.number))
 
         def leave() -> None:
@@ -338,6 +346,7 @@ class SyncLedger:
         stage.ended.append(event_id)
         hot.queue.finish(event_id)
         hot.restores.pop(event_id, None)
+        self._uploads.leave(hot, stage, event_id)
         self._settle(hot, stage)
 
     def _settle(self, hot: HotSync, stage: SyncStage) -> None:
@@ -346,16 +355,6 @@ class SyncLedger:
             hot.work = None
             stage.changes.append(DropSyncCredentials(hot.task.number))
             stage.after.append(lambda: self._copies.forget(hot.task.work_id))
-
-    def _note_upload(
-        self, hot: HotSync, event_id: EventId, upload: OpenUpload, stage: SyncStage, *, opened: bool
-    ) -> None:
-        if opened:
-            hot.uploads[upload] = event_id
-            stage.changes.append(PutSyncUpload(hot.task.number, event_id, upload))
-        else:
-            hot.uploads.pop(upload, None)
-            stage.changes.append(DropSyncUpload(hot.task.number, upload))
 
     def _has_room(self, hot: HotSync) -> bool:
         return hot.work is not None and len(hot.copies) < self._limits.copies_num
@@ -377,15 +376,27 @@ class SyncLedger:
                 )
 
     async def _copy(self, number: SyncNumber, work: TaskWork, order: CopyOrder, event_id: EventId) -> None:
-        def note(upload: OpenUpload, opened: bool) -> None:
-            self._inbox.put(UploadNoted(number, event_id, upload, opened))
+        def note(note: UploadNote, noted: Callable[[], None]) -> None:
+            news = UploadNoted(number, event_id, note, noted)
+            self._uploads.told(news)
+            self._inbox.put(news)
 
         try:
+            if order.intents:
+                order = await self._with_recorded(order)
             result = await self._copies.copy(work, order, note)
         except WorkerGoneError as error:
             self._inbox.put(CopyEnded(number, event_id, None, error.begun))
         else:
             self._inbox.put(CopyEnded(number, event_id, result))
+
+    async def _with_recorded(self, order: CopyOrder) -> CopyOrder:
+        """What anybody has recorded as open is not what an intent left."""
+        intents = []
+        for intent in order.intents:
+            recorded = await self._store.recorded_uploads(intent.key)
+            intents.append(replace(intent, known=tuple(dict.fromkeys((*intent.known, *recorded)))))
+        return replace(order, intents=tuple(intents))
 
     async def _credentials(self, task: SyncTask) -> TaskCredentials | None:
         try:

@@ -15,6 +15,7 @@ from omsd.domain.errors import RequestError, Violation
 from omsd.domain.model import CloudType, TaskCredentials, TaskSpec, TaskType
 from omsd.domain.sync import KeyNames, SyncState, parse_key
 from omsd.domain.sync_figures import FINE_SPAN_MS, LONGEST_SPAN_MS, DataType, month_span
+from omsd.service.choices import DATA_TYPES, SYNC_STATES
 from omsd.service.findings import Findings
 from omsd.service.limits import LONG_MAX, Count, Limits, Number, Text
 from omsd.service.locations import ValidationPolicy
@@ -37,8 +38,6 @@ STATISTICS_LIMITS: Limits = MappingProxyType(
 )
 EVENT_LIMITS: Limits = MappingProxyType({"": Count(100), "[]": Text(16_384, minimum=1)})
 
-_STATES = {state.value: state for state in SyncState}
-_TYPES = {kind.value: kind for kind in DataType}
 # Names of a migration task's fields, and how the same is called here.
 _RENAMED = (("src_node.app_id", "app_id"), ("src_node.", "src_"), ("dst_node.", "dst_"))
 _CLOUDS = frozenset(CloudType) - {CloudType.GOOGLE, CloudType.URL_SOURCE}
@@ -96,7 +95,9 @@ def validate_list_sync(request: ListSyncTasks) -> tuple[int, int, SyncState | No
     """Offset, limit and state, None = any. Raises RequestError."""
     findings = Findings()
     findings.check(LIST_SYNC_LIMITS, request)
-    state = findings.choose("status", request.status, _STATES, SyncState.STOPPED) if request.status else None
+    state = (
+        findings.choose("status", request.status, SYNC_STATES, SyncState.STOPPED) if request.status else None
+    )
     findings.raise_if_any()
     return request.offset or 0, 10 if request.limit is None else request.limit, state
 
@@ -122,9 +123,9 @@ def validate_statistics(request: SyncStatistics, now_ms: int) -> ValidatedSpan:
     findings = Findings()
     findings.check(STATISTICS_LIMITS, request)
     if not request.data_type:
-        findings.add("OMS.1004", "data_type", "is mandatory: one or more of " + ", ".join(_TYPES))
+        findings.add("OMS.1004", "data_type", "is mandatory: one or more of " + ", ".join(DATA_TYPES))
     kinds = [
-        findings.choose(f"data_type[{place}]", text, _TYPES, DataType.REQUEST)
+        findings.choose(f"data_type[{place}]", text, DATA_TYPES, DataType.REQUEST)
         for place, text in enumerate(request.data_type or ())
     ]
     end_ms = now_ms if request.end_time is None else request.end_time

@@ -18,8 +18,8 @@ from omsd.domain.model import LargeObject, OpenUpload, Shard, ShardId, TaskId, T
 from omsd.domain.plan import map_key, plan_large
 from omsd.ports.taskstore import (
     DropIntent,
-    DropSweep,
     DropUpload,
+    EndSweep,
     NarrowShard,
     PutIntent,
     PutParts,
@@ -72,7 +72,7 @@ class UploadBook:
         for intent in event.intents:
             self._settled(event.task_id, hot, intent.key, stage)
         if event.over:
-            stage.changes.append(DropSweep(event.task_id))
+            stage.changes.append(EndSweep(event.task_id))
 
     def close(self, task_id: TaskId, hot: HotTask | None, upload: OpenUpload, stage: Stage) -> None:
         """The upload is gone, its parts count no more."""

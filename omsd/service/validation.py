@@ -22,6 +22,7 @@ from omsd.domain.model import (
 )
 from omsd.domain.selection import is_covered, reduce_prefixes
 from omsd.domain.windows import overlaps, parse_minute
+from omsd.service.choices import CHECKS, OVERWRITE_MODES, PRIORITIES, STORAGE_POLICIES, TASK_TYPES
 from omsd.service.findings import Findings, iter_values
 from omsd.service.limits import (
     BANDWIDTH_LIMITS,
@@ -41,6 +42,7 @@ from omsd.service.locations import (
     check_source,
     is_same_bucket,
 )
+from omsd.service.needs import BATCH_NEEDS, CREATE_NEEDS, RULE_NEEDS, START_NEEDS, START_SOURCE_NEEDS
 from omsd.service.notice_topics import check_smn
 from omsd.service.requests import (
     BandwidthRule,
@@ -69,12 +71,6 @@ __all__ = [
 
 # From here on a migrate_since is in milliseconds: as seconds it would be the year 5138.
 _FIRST_MILLISECONDS = 100_000_000_000
-
-_TASK_TYPES = {kind.value: kind for kind in TaskType}
-_OVERWRITE_MODES = {mode.value: mode for mode in OverwriteMode}
-_CHECKS = {check.value: check for check in ConsistencyCheck} | {"transmission": ConsistencyCheck.NO_CHECK}
-_POLICIES = {policy.value: policy for policy in StoragePolicy}
-_PRIORITIES = {priority.value: priority for priority in Priority}
 
 # Documented fields whose effect is not built: refused when set, never silently ignored; and what to send instead.
 _CREATE_NOT_YET: Mapping[str, str] = {
@@ -138,6 +134,7 @@ def validate_create(request: CreateTask, policy: ValidationPolicy, *, project_id
     findings.check(DESCRIPTION_LIMITS[request.dialect], request)
     if request.dialect is Dialect.V1:
         findings.require("thread_num", request.thread_num)
+    findings.need(CREATE_NEEDS, replace(request, src_node=src))
     _refuse(findings, request, _CREATE_NOT_YET)
     task_type = _task_type(findings, request)
     destination = check_destination(findings, dst, policy)
@@ -154,7 +151,7 @@ def validate_create(request: CreateTask, policy: ValidationPolicy, *, project_id
         overwrite_mode=findings.choose(
             "object_overwrite_mode",
             request.object_overwrite_mode,
-            _OVERWRITE_MODES,
+            OVERWRITE_MODES,
             OverwriteMode.SIZE_LAST_MODIFIED,
         ),
         consistency_check=_consistency_check(findings, request),
@@ -171,7 +168,7 @@ def validate_create(request: CreateTask, policy: ValidationPolicy, *, project_id
     )
     _check_no_loop(findings, spec)
     windows = _windows(findings, request.bandwidth_policy or (), "bandwidth_policy", request.dialect)
-    priority = findings.choose("task_priority", request.task_priority, _PRIORITIES, Priority.MEDIUM)
+    priority = findings.choose("task_priority", request.task_priority, PRIORITIES, Priority.MEDIUM)
     findings.raise_if_any()
     credentials = TaskCredentials(
         source=_credentials(src.ak, src.sk, src.security_token),
@@ -185,11 +182,9 @@ def validate_start(request: StartTask, spec: TaskSpec) -> ValidatedStart:
     findings = Findings()
     findings.check(START_LIMITS, request)
     _refuse(findings, request, _START_NOT_YET)
-    findings.require("dst_ak", request.dst_ak)
-    findings.require("dst_sk", request.dst_sk)
+    findings.need(START_NEEDS, request)
     if spec.task_type is not TaskType.URL_LIST:
-        findings.require("src_ak", request.src_ak)
-        findings.require("src_sk", request.src_sk)
+        findings.need(START_SOURCE_NEEDS, request)
     findings.raise_if_any()
     credentials = TaskCredentials(
         source=_credentials(request.src_ak, request.src_sk, request.src_security_token),
@@ -231,13 +226,10 @@ def validate_batch(request: BatchUpdateTasks) -> ValidatedBatch:
     findings.check(BATCH_LIMITS, request)
     if request.group_id and request.ids:
         findings.add("OMS.1003", "ids", "must be left out if group_id is given")
-    if not request.group_id and not request.ids:
-        findings.add("OMS.1004", "ids", "either ids or group_id is mandatory")
-    if request.bandwidth_policy is None and not request.task_priority:
-        findings.add("OMS.1004", "bandwidth_policy", "bandwidth_policy or task_priority is mandatory")
+    findings.need(BATCH_NEEDS, request)
     priority = None
     if request.task_priority:
-        priority = findings.choose("task_priority", request.task_priority, _PRIORITIES, Priority.MEDIUM)
+        priority = findings.choose("task_priority", request.task_priority, PRIORITIES, Priority.MEDIUM)
     windows = None
     if request.bandwidth_policy is not None:
         windows = _windows(findings, request.bandwidth_policy, "bandwidth_policy")
@@ -262,7 +254,7 @@ def _refuse(findings: Findings, request: object, not_yet: Mapping[str, str]) -> 
 
 
 def _task_type(findings: Findings, request: CreateTask) -> TaskType:
-    task_type = findings.choose("task_type", request.task_type, _TASK_TYPES, TaskType.OBJECT)
+    task_type = findings.choose("task_type", request.task_type, TASK_TYPES, TaskType.OBJECT)
     if task_type is TaskType.URL_LIST:
         findings.add("OMS.0064", "task_type", NOT_YET + "use object, list or prefix")
     return task_type
@@ -270,7 +262,7 @@ def _task_type(findings: Findings, request: CreateTask) -> TaskType:
 
 def _consistency_check(findings: Findings, request: CreateTask) -> ConsistencyCheck:
     default = ConsistencyCheck.SIZE_LAST_MODIFIED
-    check = findings.choose("consistency_check", request.consistency_check, _CHECKS, default)
+    check = findings.choose("consistency_check", request.consistency_check, CHECKS, default)
     if check is ConsistencyCheck.NO_CHECK:
         findings.add("OMS.0064", "consistency_check", NOT_YET + f"leave it out or send {default} or crc64")
     return check
@@ -278,7 +270,7 @@ def _consistency_check(findings: Findings, request: CreateTask) -> ConsistencyCh
 
 def _storage_policy(findings: Findings, request: CreateTask) -> StoragePolicy:
     return findings.choose(
-        "dst_storage_policy", request.dst_storage_policy, _POLICIES, StoragePolicy.STANDARD
+        "dst_storage_policy", request.dst_storage_policy, STORAGE_POLICIES, StoragePolicy.STANDARD
     )
 
 
@@ -288,8 +280,6 @@ def _object_keys(findings: Findings, node: SrcNode, task_type: TaskType) -> tupl
     if task_type is TaskType.PREFIX:
         return keys or ("",)
     if task_type is TaskType.OBJECT:
-        if not keys:
-            findings.add("OMS.1004", field, "is mandatory for tasks of type object: the names to migrate")
         for place, key in enumerate(keys):
             if not key:
                 right = "must not be empty; for the whole bucket use task_type prefix"
@@ -342,7 +332,7 @@ def _windows(
 
 
 def _window(findings: Findings, rule: BandwidthRule, at: str) -> BandwidthWindow | None:
-    findings.require(f"{at}.max_bandwidth", rule.max_bandwidth)
+    findings.need(RULE_NEEDS, rule, at=at)
     start = _minute(findings, f"{at}.start", rule.start)
     end = _minute(findings, f"{at}.end", rule.end)
     if start is None or end is None or rule.max_bandwidth is None:
@@ -354,7 +344,6 @@ def _window(findings: Findings, rule: BandwidthRule, at: str) -> BandwidthWindow
 
 
 def _minute(findings: Findings, field: str, text: str | None) -> int | None:
-    findings.require(field, text)
     if not text:
         return None
     try:

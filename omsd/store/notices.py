@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-import structlog
-
 from omsd.domain.notices import Notice, NoticeId, NoticeOwner, SmnInfo
 from omsd.ports.taskstore import CorruptRowError
 from omsd.store.noticerows import GIVEN_UP, SENT, info_from_row, notice_from_row, owner_row
 from omsd.store.rows import Row
 from omsd.store.sqlite import SqliteTaskStore
+from omsd.telemetry.logging import get_logger
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 _DAMAGED = "OMS.0159"
 
 

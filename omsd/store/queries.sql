@@ -102,6 +102,11 @@ UPDATE sweeps SET due = 1 WHERE task_id = :task_id;
 -- name: drop_sweep
 DELETE FROM sweeps WHERE task_id = :task_id;
 
+-- name: end_sweep
+DELETE FROM sweeps WHERE task_id = :task_id
+AND NOT EXISTS (SELECT 1 FROM uploads WHERE uploads.task_id = sweeps.task_id)
+AND NOT EXISTS (SELECT 1 FROM upload_intents WHERE upload_intents.task_id = sweeps.task_id);
+
 -- name: drop_unswept_uploads
 DELETE FROM uploads WHERE task_id = :task_id AND task_id NOT IN (SELECT task_id FROM sweeps);
 
@@ -127,7 +132,12 @@ SELECT * FROM tasks WHERE task_id = :task_id;
 SELECT * FROM tasks WHERE project_id = :project_id AND request_id = :request_id AND request_id <> '';
 
 -- name: list_tasks
-SELECT * FROM tasks
+-- With the number of all matches in one statement: between two, tasks may be deleted.
+SELECT *, (
+    SELECT count(*) FROM tasks
+    WHERE project_id = :project_id AND (:state = 0 OR state = :state) AND instr(name, :name_part) > 0
+) AS matches_num
+FROM tasks
 WHERE project_id = :project_id AND (:state = 0 OR state = :state) AND instr(name, :name_part) > 0
 ORDER BY task_id DESC LIMIT :limit OFFSET :offset;
 
@@ -144,7 +154,12 @@ INSERT INTO creations (project_id, kind, created_ms) VALUES (:project_id, :kind,
 -- name: prune_creations
 DELETE FROM creations WHERE created_ms <= :before_ms;
 -- name: list_group_tasks
-SELECT * FROM tasks
+SELECT *, (
+    SELECT count(*) FROM tasks
+    WHERE group_id = :group_id AND group_id <> '' AND project_id = :project_id AND (:state = 0 OR state = :state)
+        AND instr(name, :name_part) > 0
+) AS matches_num
+FROM tasks
 WHERE group_id = :group_id AND group_id <> '' AND project_id = :project_id AND (:state = 0 OR state = :state)
     AND instr(name, :name_part) > 0
 ORDER BY task_id DESC LIMIT :limit OFFSET :offset;
@@ -190,7 +205,7 @@ WHERE task_id = :task_id AND (
 ORDER BY rowid;
 
 -- name: uploads_of_key
-SELECT upload_id FROM uploads WHERE key = :key;
+SELECT upload_id FROM uploads WHERE key = :key UNION SELECT upload_id FROM sync_uploads WHERE key = :key;
 
 -- name: kept_upload
 SELECT upload_id, plan FROM uploads WHERE task_id = :task_id AND key = :key AND plan <> '' ORDER BY rowid DESC LIMIT 1;
@@ -268,6 +283,12 @@ INSERT OR REPLACE INTO sync_uploads VALUES (:number, :event_id, :key, :upload_id
 -- name: drop_sync_upload
 DELETE FROM sync_uploads WHERE number = :number AND key = :key AND upload_id = :upload_id;
 
+-- name: put_sync_intent
+INSERT OR REPLACE INTO sync_upload_intents VALUES (:number, :event_id, :key, :at_s, :known, :attempts);
+
+-- name: drop_sync_intent
+DELETE FROM sync_upload_intents WHERE number = :number AND key = :key;
+
 -- name: sync_tasks
 SELECT * FROM sync_tasks ORDER BY number;
 
@@ -283,6 +304,9 @@ SELECT event_id, key, literal, accepted_ms, restore_since_s FROM sync_events WHE
 -- name: sync_uploads
 SELECT event_id, key, upload_id FROM sync_uploads WHERE number = :number;
 
+-- name: sync_intents
+SELECT event_id, key, at_s, known, attempts FROM sync_upload_intents WHERE number = :number;
+
 -- name: sync_figures
 SELECT * FROM sync_figures WHERE number = :number AND start_ms >= :start_ms AND start_ms < :end_ms ORDER BY start_ms;
 
@@ -295,7 +319,13 @@ SELECT
 FROM sync_figures WHERE number = :number AND start_ms >= :start_ms AND start_ms < :end_ms;
 
 -- name: sync_last_ids
-SELECT (SELECT coalesce(max(number), 0) FROM sync_tasks), (SELECT coalesce(max(event_id), 0) FROM sync_events);
+-- A number is not given again while the sweeper has something of a deleted task: both go by the id that is made of it.
+SELECT
+    max(
+        (SELECT coalesce(max(number), 0) FROM sync_tasks),
+        (SELECT coalesce(max(:first_work_id - task_id), 0) FROM sweeps WHERE task_id < :first_work_id)
+    ),
+    (SELECT coalesce(max(event_id), 0) FROM sync_events);
 
 -- name: add_notice
 INSERT INTO notices (owner_kind, owner_id, config, facts, state, hidden, error_code, detail)

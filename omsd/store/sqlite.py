@@ -142,8 +142,10 @@ class SqliteTaskStore:
         }
         kind = "group_tasks" if query.group_id else "tasks"
         rows = await self.read(f"list_{kind}", wanted)
+        if rows:
+            return tuple(map(task_from_row, rows)), rows[0]["matches_num"]
         count = await self.read(f"count_{kind}", wanted)
-        return tuple(map(task_from_row, rows)), count[0][0]
+        return (), count[0][0]
 
     async def count_in(self, project_id: str, states: Sequence[TaskState]) -> int:
         """How many of the project's tasks are in one of these states."""

@@ -6,8 +6,17 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
-from omsd.domain.model import OpenUpload, TaskCredentials
-from omsd.domain.sync import EventId, KeyNames, SyncEvent, SyncNumber, SyncState, SyncTask, SyncTaskId
+from omsd.domain.model import OpenUpload, TaskCredentials, UploadIntent
+from omsd.domain.sync import (
+    EventId,
+    KeyNames,
+    SyncEvent,
+    SyncNumber,
+    SyncState,
+    SyncTask,
+    SyncTaskId,
+    work_id_of,
+)
 from omsd.domain.sync_figures import Figures, TimedFigures
 from omsd.ports.syncstore import (
     AddEvents,
@@ -15,18 +24,21 @@ from omsd.ports.syncstore import (
     DeleteSync,
     DropEvents,
     DropSyncCredentials,
+    DropSyncIntent,
     DropSyncUpload,
     InsertSync,
     PutRestore,
     PutSyncCredentials,
+    PutSyncIntent,
     PutSyncSecret,
     PutSyncUpload,
     SyncChange,
     UpdateSync,
 )
-from omsd.ports.taskstore import CorruptRowError
+from omsd.ports.taskstore import CorruptRowError, DropIntent, DropUpload, PutIntent, PutSweep, PutUpload
 from omsd.store.rows import Row, spec_from_json, spec_to_json
 from omsd.store.sqlite import SqliteTaskStore
+from omsd.store.uploadrows import Writes, intent_from_row, intent_row, sweep_writes, upload_writes
 from omsd.store.writes import Write
 
 
@@ -72,6 +84,15 @@ class SqliteSyncStore:
         rows = await self._store.read("sync_uploads", {"number": number})
         return tuple((EventId(row["event_id"]), OpenUpload(row["key"], row["upload_id"])) for row in rows)
 
+    async def intents(self, number: SyncNumber) -> tuple[tuple[EventId, UploadIntent], ...]:
+        """Creations of uploads that may have left one."""
+        rows = await self._store.read("sync_intents", {"number": number})
+        return tuple((EventId(row["event_id"]), intent_from_row(row, ())) for row in rows)
+
+    async def recorded_uploads(self, key: str) -> tuple[str, ...]:
+        """Ids of uploads of the destination key that are recorded as open, of tasks of any kind."""
+        return tuple(row["upload_id"] for row in await self._store.read("uploads_of_key", {"key": key}))
+
     async def figures(self, number: SyncNumber, start_ms: int, end_ms: int) -> tuple[TimedFigures, ...]:
         """Of the intervals that begin in [start_ms, end_ms), oldest first."""
         rows = await self._store.read("sync_figures", _span(number, start_ms, end_ms))
@@ -84,7 +105,7 @@ class SqliteSyncStore:
 
     async def last_ids(self) -> tuple[SyncNumber, EventId]:
         """The highest in use, 0 if there are none."""
-        rows = await self._store.read("sync_last_ids", {})
+        rows = await self._store.read("sync_last_ids", {"first_work_id": work_id_of(SyncNumber(0))})
         return SyncNumber(rows[0][0]), EventId(rows[0][1])
 
     def _writes_of(self, changes: Sequence[SyncChange]) -> Iterator[Write]:
@@ -97,8 +118,16 @@ class SqliteSyncStore:
                     yield "insert_sync", [_task_to_row(task)]
                 case UpdateSync(task):
                     yield "update_sync", [_task_to_row(task)]
+                case PutUpload() | DropUpload() | PutIntent() | DropIntent():
+                    yield from _listed(upload_writes(change))
+                case PutSweep():
+                    yield from _listed(sweep_writes(change, self._store.sealer))
                 case _:
                     yield _write_of(change)
+
+
+def _listed(writes: Writes) -> Iterator[Write]:
+    return ((name, list(rows)) for name, rows in writes)
 
 
 def _write_of(
@@ -110,7 +139,9 @@ def _write_of(
     | DropEvents
     | AddFigures
     | PutSyncUpload
-    | DropSyncUpload,
+    | DropSyncUpload
+    | PutSyncIntent
+    | DropSyncIntent,
 ) -> Write:
     match change:
         case DeleteSync(number):
@@ -143,6 +174,10 @@ def _write_of(
             return "put_sync_upload", [{"number": number, "event_id": event_id, **asdict(upload)}]
         case DropSyncUpload(number, upload):
             return "drop_sync_upload", [{"number": number, **asdict(upload)}]
+        case PutSyncIntent(number, event_id, intent):
+            return "put_sync_intent", [{"number": number, "event_id": event_id, **intent_row(intent)}]
+        case DropSyncIntent(number, key):
+            return "drop_sync_intent", [{"number": number, "key": key}]
 
 
 def _span(number: SyncNumber, start_ms: int, end_ms: int) -> Row:

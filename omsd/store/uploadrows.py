@@ -21,6 +21,7 @@ from omsd.ports.taskstore import (
     DropSweep,
     DropUpload,
     DueSweep,
+    EndSweep,
     PutIntent,
     PutParts,
     PutSweep,
@@ -31,7 +32,7 @@ from omsd.store.rows import Row
 from omsd.store.seal import Sealer
 
 UploadChange = PutUpload | DropUpload | PutParts | PutIntent | DropIntent
-SweepChange = PutSweep | RekeySweep | DueSweep | DropSweep
+SweepChange = PutSweep | RekeySweep | DueSweep | DropSweep | EndSweep
 Writes = tuple[tuple[str, tuple[Row, ...]], ...]
 
 _NO_KEYS = Credentials("", "")
@@ -59,10 +60,7 @@ def upload_writes(change: UploadChange) -> Writes:
                         {
                             "task_id": change.task_id,
                             "shard_id": change.shard_id,
-                            "key": intent.key,
-                            "at_s": intent.at_s,
-                            "known": json.dumps(intent.known),
-                            "attempts": intent.attempts,
+                            **intent_row(intent),
                         },
                     ),
                 ),
@@ -85,6 +83,8 @@ def sweep_writes(change: SweepChange, sealer: Sealer) -> Writes:
             return (("due_sweep", (row,)),)
         case DropSweep():
             return (("drop_sweep", (row,)),)
+        case EndSweep():
+            return (("end_sweep", (row,)),)
 
 
 def destination_from_row(row: sqlite3.Row) -> Location:
@@ -104,6 +104,15 @@ def part_from_row(row: sqlite3.Row) -> SentPart:
         _crc64_from(row["crc64_xz"]),
         _crc64_from(row["crc64_nvme"]),
     )
+
+
+def intent_row(intent: UploadIntent) -> Row:
+    return {
+        "key": intent.key,
+        "at_s": intent.at_s,
+        "known": json.dumps(intent.known),
+        "attempts": intent.attempts,
+    }
 
 
 def intent_from_row(row: sqlite3.Row, recorded: tuple[str, ...]) -> UploadIntent:

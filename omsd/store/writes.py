@@ -29,6 +29,7 @@ from omsd.ports.taskstore import (
     DropSweep,
     DropUpload,
     DueSweep,
+    EndSweep,
     FinishShard,
     InsertTask,
     LeaseShard,
@@ -86,7 +87,7 @@ def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[R
             return _failure_writes(change)
         case PutUpload() | DropUpload() | PutParts() | PutIntent() | DropIntent():
             return upload_writes(change)
-        case PutSweep() | RekeySweep() | DueSweep() | DropSweep():
+        case PutSweep() | RekeySweep() | DueSweep() | DropSweep() | EndSweep():
             return sweep_writes(change, sealer)
         case PutListPart() | DropListPart() | DropListParts():
             return (_list_write(change),)

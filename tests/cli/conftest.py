@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from omsd.api.grpc.server import GrpcServer, sync_service
+from omsd.api.grpc.server import GrpcServer, group_service, sync_service
+from tests.fakes.group_service import FakeGroupService
 from tests.fakes.sync_service import FakeSyncService
 from tests.fakes.task_service import FakeTaskService
 
@@ -55,8 +56,15 @@ def syncs() -> FakeSyncService:
 
 
 @pytest.fixture
-async def server(tasks: FakeTaskService, syncs: FakeSyncService) -> AsyncIterator[GrpcServer]:
-    server = GrpcServer(tasks, sync_service(syncs), listen="127.0.0.1:0")
+def groups() -> FakeGroupService:
+    return FakeGroupService()
+
+
+@pytest.fixture
+async def server(
+    tasks: FakeTaskService, syncs: FakeSyncService, groups: FakeGroupService
+) -> AsyncIterator[GrpcServer]:
+    server = GrpcServer(tasks, sync_service(syncs), group_service(groups), listen="127.0.0.1:0")
     yield server
     await server.stop(grace_s=0)
 

@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from omsd import __version__
+from omsd.accounts.keyfile import TokenKeyFile
 from omsd.cli.main import app
+from omsd.domain.passwords import verify_password
 
 
 @pytest.fixture
@@ -38,13 +40,46 @@ def test_a_configuration_that_cannot_be_used_exits_2_with_a_line_for_each_proble
 ) -> None:
     path = tmp_path / "omsd.toml"
     path.write_text("[server]\nwokers = 3\n[nats]\n")
-    done = runner.invoke(app, [command, "--config", str(path), "--grpc-listen", "0.0.0.0:1"])
+    done = runner.invoke(app, [command, "--config", str(path), "--grpc-listen", "nowhere"])
     assert done.exit_code == 2
     lines = done.stderr.splitlines()
     assert len(lines) == 3
     assert "did you mean 'workers'?" in lines[0]
     assert "unknown section [nats]" in lines[1]
     assert "--grpc-listen" in lines[2]
+
+
+def test_a_password_is_hashed_without_being_an_argument(runner: CliRunner) -> None:
+    done = runner.invoke(app, ["hash-password"], env={"OMSD_PASSWORD": "correct horse"})
+    assert done.exit_code == 0
+    assert verify_password("correct horse", done.stdout.strip())
+    for environ in ({"OMSD_PASSWORD": ""}, {"OMSD_PASSWORD": "short"}):
+        refused = runner.invoke(app, ["hash-password"], env=environ)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert "password" in refused.stderr
+
+
+def test_a_new_token_key_replaces_the_old_one(runner: CliRunner, tmp_path: Path) -> None:
+    first = TokenKeyFile(tmp_path).current()
+    done = runner.invoke(app, ["rotate-token-key", "--state-dir", str(tmp_path)])
+    assert (done.exit_code, done.stdout) == (0, "all tokens have ended\n")
+    assert TokenKeyFile(tmp_path).current() != first
+    (tmp_path / "file").write_text("")
+    failed = runner.invoke(app, ["rotate-token-key", "--state-dir", str(tmp_path / "file")])
+    assert failed.exit_code == 1
+    assert "cannot be written" in failed.stderr
+
+
+def test_check_config_reads_the_users_too(runner: CliRunner, tmp_path: Path) -> None:
+    users, config = tmp_path / "users.toml", tmp_path / "omsd.toml"
+    config.write_text(f'[auth]\nmethods = ["token"]\nusers_file = "{users}"\n')
+    users.write_text('[[user]]\nname = "maria"\npasword = "x"\n')
+    users.chmod(0o600)
+    done = runner.invoke(app, ["check-config", "--config", str(config)])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "unknown field `pasword` - at `$.user[0]`" in done.stderr
+    users.write_text('[[user]]\nname = "maria"\n')
+    assert runner.invoke(app, ["check-config", "--config", str(config)]).exit_code == 0
 
 
 def test_version_is_that_of_the_package(runner: CliRunner) -> None:

@@ -188,6 +188,68 @@ async def test_a_delete_drops_what_is_queued_and_leaves_nothing_behind(
     assert "Traceback" not in daemon.log()
 
 
+@pytest.mark.parametrize("killed", ["worker", "daemon"])
+async def test_an_upload_whose_creation_was_never_answered_is_aborted_after_kill_9(
+    daemon: Daemon, seaweed: S3Server, killed: str
+) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    body = random.Random(3).randbytes(20 * MIB)
+    await seaweed.put(source, "large", body)
+    theirs = await begin_upload(seaweed, destination, "large")
+    await daemon.start()
+    with FaultProxy(seaweed.url) as proxy:
+        # The service does what is asked; nobody learns the id.
+        lost = proxy.add(Fault(Kind.STALL, "POST", r"large\?uploads"))
+        async with sync_client(daemon) as client:
+            task_id = await client.create(sync_request(seaweed, source, destination, dst_url=proxy.url))
+            await send(client, task_id, ["large"])
+            await until(lambda: lost.met)
+            await opened(seaweed, destination, 2)
+            if killed == "daemon":
+                daemon.kill()
+                await daemon.start()
+            else:
+                for pid in daemon.worker_pids():
+                    os.kill(pid, signal.SIGKILL)
+        async with sync_client(daemon) as client:
+            task = await drained(client, task_id)
+    assert (task.monthly_success_object, task.monthly_failed_object) == (1, 0)
+    assert await seaweed.get_all(destination) == {"large": body}
+    assert await seaweed.open_uploads(destination) == [theirs]
+
+
+async def test_an_upload_that_a_deleted_task_may_have_left_is_swept(
+    daemon: Daemon, seaweed: S3Server
+) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    await seaweed.put(source, "large", bytes(20 * MIB))
+    await daemon.start()
+    with FaultProxy(seaweed.url) as proxy:
+        lost = proxy.add(Fault(Kind.STALL, "POST", r"large\?uploads"))
+        async with sync_client(daemon) as client:
+            task_id = await client.create(sync_request(seaweed, source, destination, dst_url=proxy.url))
+            await send(client, task_id, ["large"])
+            await until(lambda: lost.met)
+            await opened(seaweed, destination, 1)
+            await client.stop(task_id)
+            await client.delete(task_id)
+            await opened(seaweed, destination, 0)
+        assert await daemon.stop() == 0
+    assert "Traceback" not in daemon.log()
+
+
+async def begin_upload(server: S3Server, bucket: str, key: str) -> tuple[str, str]:
+    """Somebody else's upload of the key, without a part."""
+    answer = await asyncio.to_thread(server.api.create_multipart_upload, Bucket=bucket, Key=key)
+    return key, answer["UploadId"]
+
+
+async def opened(server: S3Server, bucket: str, number: int) -> None:
+    async with asyncio.timeout(60):
+        while len(await server.open_uploads(bucket)) != number:
+            await asyncio.sleep(0.05)
+
+
 async def test_a_signal_finishes_what_runs_and_the_rest_goes_on_after_the_restart(
     daemon: Daemon, seaweed: S3Server
 ) -> None:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 
-from omsd.domain.model import OpenUpload, OutcomeKind, TaskId
+from omsd.domain.model import OutcomeKind, TaskId
 from omsd.domain.sync import KeyNames
-from omsd.ports.objectcopies import CopyOrder, WorkerGoneError
+from omsd.ports.objectcopies import (
+    CopyOrder,
+    IntentOpen,
+    UploadClosed,
+    UploadNote,
+    UploadOpened,
+    WorkerGoneError,
+)
 from tests.executors.test_local import running, work
 
 
-def unheard(upload: OpenUpload, opened: bool) -> None:
-    raise AssertionError((upload, opened))
+def unheard(note: UploadNote, noted: Callable[[], None]) -> None:
+    raise AssertionError(note)
 
 
 async def test_copies_of_many_objects_at_once_are_each_answered() -> None:
@@ -79,6 +87,53 @@ async def test_a_stop_waits_for_copies_and_takes_no_more() -> None:
             await executor.stop(grace_s=20)
         assert all(copy.result().outcome for copy in copies)
         assert not (await _lost(executor.copy(work(), CopyOrder(KeyNames("000001")), unheard))).begun
+
+
+async def test_a_large_object_is_begun_when_its_intent_is_durable_and_tells_of_its_upload() -> None:
+    async with running() as (executor, _):
+        told: list[UploadNote] = []
+        waiting: asyncio.Queue[Callable[[], None]] = asyncio.Queue()
+
+        def note(note: UploadNote, noted: Callable[[], None]) -> None:
+            told.append(note)
+            if isinstance(note, IntentOpen):
+                waiting.put_nowait(noted)
+
+        async with asyncio.TaskGroup() as group:
+            order = CopyOrder(KeyNames("huge"))
+            copy = group.create_task(executor.copy(work(source="huge", destination="mine"), order, note))
+            noted = await waiting.get()
+            # Another copy goes all its way meanwhile; this one has not begun.
+            assert (await executor.copy(work(), CopyOrder(KeyNames("000001")), unheard)).outcome
+            assert [type(one) for one in told] == [IntentOpen]
+            noted()
+        result = copy.result()
+        assert result.outcome is not None
+        assert result.outcome.kind is OutcomeKind.SUCCESS, result
+        assert isinstance(told[0], IntentOpen)
+        assert (told[0].intent.key, told[0].intent.attempts) == ("huge", 1)
+        assert [type(one) for one in told] == [IntentOpen, UploadOpened, UploadClosed]
+
+
+async def test_a_copy_that_is_cut_is_heard_of_until_it_has_ended() -> None:
+    async with running() as (executor, _):
+        heard = asyncio.Event()
+
+        def note(note: UploadNote, noted: Callable[[], None]) -> None:
+            heard.set()
+
+        task = work(source="huge", destination="mine")
+        async with asyncio.TaskGroup() as group:
+            copy = group.create_task(executor.copy(task, CopyOrder(KeyNames("huge")), note))
+            await heard.wait()
+            os.kill(executor.worker_pids()[0], signal.SIGSTOP)
+            copy.cancel()
+        assert executor.has_cut_copies(task.task_id)
+        assert not executor.has_cut_copies(TaskId(77))
+        os.kill(executor.worker_pids()[0], signal.SIGCONT)
+        async with asyncio.timeout(30):
+            while executor.has_cut_copies(task.task_id):
+                await asyncio.sleep(0.01)
 
 
 async def _lost(copy: object) -> WorkerGoneError:

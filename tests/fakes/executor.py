@@ -22,12 +22,14 @@ from omsd.domain.events import (
     UploadOpened,
     WorkerLost,
 )
-from omsd.domain.manifest import Line, LineCutter, key_of
+from omsd.domain.group_plan import Lists, ListsWanted, Stretch, StretchWanted
+from omsd.domain.manifest import Line, LineCutter, ListsFound, key_of
 from omsd.domain.model import (
     Checkpoint,
     Counters,
     LargeObject,
     LeaseId,
+    ListFile,
     OpenUpload,
     Outcome,
     OutcomeKind,
@@ -40,9 +42,10 @@ from omsd.domain.model import (
     UploadPlan,
 )
 from omsd.domain.object_lists import NOT_RECORDED
+from omsd.domain.questions import FindListFiles, MeasureStretch, Question
 from omsd.engine.spoolread import SpoolDamagedError, SpooledList
 from omsd.ports.eventsink import EventSink
-from omsd.ports.executor import ProbeResult, Sweep, SweepResult
+from omsd.ports.executor import ProbeResult, Reply, Sweep, SweepResult
 
 
 @dataclass(slots=True)
@@ -93,6 +96,14 @@ class FakeExecutor:
         self.sweeps: list[Sweep] = []
         self.sweep_failures: list[str] = []
         self.last_batch: ShardBatch | None = None
+        self.questions: list[Question] = []
+        self.answering = (
+            asyncio.Event()
+        )  # cleared by tests that want to see a group before it is split any further
+        self.answering.set()
+        self.hold_after = 0  # the answer that clears it
+        self.ask_errors: list[Exception] = []
+        self.most_measured = 1000  # objects of one answer
         self._sink: EventSink | None = None
 
     @property
@@ -156,9 +167,54 @@ class FakeExecutor:
     async def probe(self, work: TaskWork, *, deadline_s: float) -> ProbeResult:
         self.probes.append(work)
         answer = self.probe_answers.pop(0) if self.probe_answers else self.probe_answer
+        file = work.spec.list_file
+        if file is not None and file.key in self.world.manifests and answer == ProbeResult():
+            text = self.world.manifests[file.key]
+            answer = ProbeResult(lists=ListsFound((ListFile(file.key, len(text), etag_of(text)),)))
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def ask(self, question: Question, answer_type: type[Reply], *, deadline_s: float) -> Reply:
+        self.questions.append(question)
+        await self.answering.wait()
+        self.hold_after -= 1
+        if self.hold_after == 0:
+            self.answering.clear()
+        if self.ask_errors:
+            raise self.ask_errors.pop(0)
+        match question:
+            case MeasureStretch(_, _, wanted):
+                answer: object = self._measure(wanted)
+            case FindListFiles(_, _, lists):
+                answer = self._find_lists(lists)
+            case _:
+                raise AssertionError(f"nobody answers {question}")
+        assert isinstance(answer, answer_type)
+        return answer
+
+    def _measure(self, wanted: StretchWanted) -> Stretch:
+        keys = [
+            key
+            for key in sorted(self.world.sizes)
+            if key.startswith(wanted.prefix) and (not wanted.after or key > wanted.after)
+        ]
+        taken = 0
+        size = 0
+        limit = min(wanted.objects_num, self.most_measured)
+        while taken < len(keys) and taken < limit and size < wanted.size_bytes:
+            size += self.world.sizes[keys[taken]]
+            taken += 1
+        return Stretch(keys[taken - 1] if taken else wanted.after, taken, size, over=taken == len(keys))
+
+    def _find_lists(self, wanted: ListsWanted) -> Lists:
+        keys = [
+            key
+            for key in sorted(self.world.manifests)
+            if key.startswith(wanted.folder) and key > wanted.after and key.endswith(".txt")
+        ]
+        page = keys[: min(wanted.limit, self.most_measured)]
+        return Lists(tuple(page), page[-1] if page else wanted.after, over=len(page) == len(keys))
 
     def leases_of(self, task_id: TaskId) -> list[LeaseId]:
         return [lease for lease, run in self.running.items() if run.work.task_id == task_id]

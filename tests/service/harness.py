@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 
+from omsd.domain.group import GroupState
+from omsd.domain.group_plan import TaskTarget
 from omsd.domain.model import LeaseId, Task, TaskState
 from omsd.domain.quotas import Quotas
 from omsd.ports.taskstore import TaskStoreError
@@ -16,6 +18,10 @@ from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
 from omsd.service import requests
 from omsd.service.calls import ChangeTasks
 from omsd.service.channel import ChannelClosedError, EventChannel
+from omsd.service.group_ledger import Planning
+from omsd.service.group_planner import GroupPlanner
+from omsd.service.group_views import GroupView
+from omsd.service.groups import GroupService
 from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
 from omsd.service.notice_topics import NoticeTopics
@@ -26,6 +32,7 @@ from omsd.service.sweeper import Sweeper
 from omsd.service.tasks import TaskService
 from omsd.service.validation import ValidationPolicy
 from omsd.service.views import TaskView
+from omsd.store.groups import SqliteGroupStore
 from omsd.store.notices import SqliteNoticeStore
 from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
@@ -35,6 +42,7 @@ from tests.fakes.faulty_store import FaultyStore
 
 PROJECT = "project"
 _DEADLINE_S = 10.0
+_TARGET = TaskTarget(4, 10_000)
 
 
 def create_request(**changes: object) -> requests.CreateTask:
@@ -75,6 +83,8 @@ class Control:
     scheduler: Scheduler
     board: LiveBoard
     service: TaskService
+    groups: GroupService
+    group_store: SqliteGroupStore
     recovery: Recovery
     quotas: QuotaKeeper
     notices: SqliteNoticeStore
@@ -94,6 +104,15 @@ class Control:
         """Wait until the task is in this state."""
         async with asyncio.timeout(_DEADLINE_S):
             while (view := await self.service.get(PROJECT, task_id)).task.state is not state:
+                await asyncio.sleep(0.001)
+        return view
+
+    async def reach_group(self, group_id: str, state: GroupState) -> GroupView:
+        """Wait until the group is in this state."""
+        async with asyncio.timeout(_DEADLINE_S):
+            while (view := await self.groups.get(PROJECT, group_id)).group.state is not state:
+                if self.died:
+                    raise self.died[0]
                 await asyncio.sleep(0.001)
         return view
 
@@ -150,10 +169,13 @@ async def control_process(
     reports: bool = True,
     quotas: Quotas | None = None,
     topics: NoticeTopics | None = None,
+    target: TaskTarget = _TARGET,
+    groups_per_day: int = 100,
+    members_per_step: int = 100,
 ) -> AsyncIterator[Control]:
     """From start to a death without goodbye: nothing is drained at the end."""
     clock = clock or FakeClock()
-    quotas = quotas or Quotas()
+    quotas = quotas or Quotas(groups_per_day=groups_per_day)
     store = FaultyStore(await SqliteTaskStore.open(state_dir), die_at=die_at, durable=durable)
     executor = FakeExecutor(world, slots=slots, reports=reports)
     channel = EventChannel()
@@ -166,6 +188,8 @@ async def control_process(
     board = LiveBoard(clock)
     spool = FileSpool(state_dir)
     keeper = QuotaKeeper(store, quotas, UTC)
+    group_store = SqliteGroupStore(store.real)
+    planner = GroupPlanner(executor, clock, channel.order)
     ledger = Ledger(
         store,
         channel,
@@ -173,17 +197,20 @@ async def control_process(
         board,
         clock,
         spool,
+        Planning(group_store, planner, target, members_per_step),
         zone=UTC,
         last_ids=await store.last_ids(),
         quotas=keeper,
     )
     notices = SqliteNoticeStore(store.real)
-    sweeper = Sweeper(store, executor, clock, ledger, channel)
+    sweeper = Sweeper(store, executor, clock, ledger, channel, must_wait=lambda _: False)
     ends = EndsProbe(executor, clock, deadline_s=5.0)
     policy = ValidationPolicy(notices=topics or NoticeTopics())
     service = TaskService(store, channel, board, ends, clock, policy, notices, keeper)
+    groups = GroupService(group_store, store, channel, board, ends, clock, policy)
     try:
         await executor.start(channel)
+        recovery = await recover(store, group_store, spool, ledger)
         control = Control(
             store,
             executor,
@@ -192,7 +219,9 @@ async def control_process(
             scheduler,
             board,
             service,
-            await recover(store, spool, ledger),
+            groups,
+            group_store,
+            recovery,
             keeper,
             notices,
             ledger.notices_due,
@@ -203,6 +232,7 @@ async def control_process(
                 group.create_task(_noting_death(ledger, control)),
                 group.create_task(executor.serve_reports()),
                 group.create_task(_until_closed(sweeper)),
+                group.create_task(planner.run()),
             ]
             try:
                 yield control

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 
-from omsd.domain.model import OpenUpload, Outcome, OutcomeKind, TaskId, TaskWork
-from omsd.ports.objectcopies import CopyOrder, CopyResult, NoteUpload, WorkerGoneError
+from omsd.domain.model import Outcome, OutcomeKind, TaskId, TaskWork
+from omsd.ports.objectcopies import CopyOrder, CopyResult, NoteUpload, UploadNote, WorkerGoneError
 from omsd.ports.syncstore import SyncChange
 from omsd.ports.taskstore import TaskStoreError
 from omsd.service.locations import ValidationPolicy
@@ -69,6 +69,8 @@ class FakeCopies:
         self.log: list[tuple[TaskWork, CopyOrder]] = []
         self.forgotten: list[TaskId] = []
         self.cut: list[str] = []
+        self.late: dict[str, NoteUpload] = {}
+        self.noted: list[str] = []
 
     async def copy(self, work: TaskWork, order: CopyOrder, note: NoteUpload) -> CopyResult:
         key = order.names.key
@@ -80,6 +82,7 @@ class FakeCopies:
             return await answer
         except asyncio.CancelledError:
             self.cut.append(key)
+            self.late[key] = note
             raise
         finally:
             del self.running[key]
@@ -94,8 +97,13 @@ class FakeCopies:
     def lose(self, key: str, *, begun: bool = True) -> None:
         self.running[key][0].set_exception(WorkerGoneError(begun=begun))
 
-    def note(self, key: str, upload: OpenUpload, *, opened: bool) -> None:
-        self.running[key][1](upload, opened)
+    def has_cut_copies(self, task_id: TaskId) -> bool:
+        return bool(self.late)
+
+    def note(self, key: str, note: UploadNote) -> None:
+        """noted: the keys whose intents are durable."""
+        hear = self.running[key][1] if key in self.running else self.late[key]
+        hear(note, lambda: self.noted.append(key))
 
     def keys(self) -> list[str]:
         return [order.names.key for _, order in self.log]
@@ -130,6 +138,8 @@ class SyncControl:
     service: SyncService
     executor: FakeExecutor
     found_num: int
+    tasks: SqliteTaskStore
+    sweeps_due: asyncio.Event
     died: list[Exception] = field(default_factory=list)
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -159,11 +169,13 @@ async def sync_control(
     """A running ledger. crash: it ends in the middle of what it does."""
     store = await SqliteTaskStore.open(folder)
     syncs, copies, clock = GatedStore(store), FakeCopies(), FakeClock(now_s)
-    ledger = SyncLedger(syncs, copies, clock, limits or SyncLimits(), lambda: 0.999_999)
+    sweeps = asyncio.Event()
+    ledger = SyncLedger(syncs, copies, clock, limits or SyncLimits(), lambda: 0.999_999, sweeps.set)
     executor = FakeExecutor(World({}))
     ends = EndsProbe(executor, clock, deadline_s=10.0)
     service = SyncService(syncs, ledger, ends, clock, ValidationPolicy(), UTC)
-    control = SyncControl(syncs, copies, clock, ledger, service, executor, await ledger.recover())
+    found_num = await ledger.recover()
+    control = SyncControl(syncs, copies, clock, ledger, service, executor, found_num, store, sweeps)
 
     async def run() -> None:
         try:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from omsd.domain.errors import RequestError
-from omsd.domain.model import Credentials, OpenUpload
-from omsd.domain.sync import SyncState
+from omsd.domain.model import Credentials, OpenUpload, UploadIntent
+from omsd.domain.sync import EventId, SyncState, SyncTaskId
 from omsd.domain.sync_queue import MAX_TRIES
-from omsd.ports.objectcopies import CopyResult
+from omsd.ports.objectcopies import CopyResult, IntentOpen, IntentSettled, UploadClosed, UploadOpened
 from omsd.ports.syncstore import AddEvents
+from omsd.ports.taskstore import DropUpload, EndSweep
 from omsd.service.sync_hot import SyncLimits
 from omsd.service.sync_requests import ListSyncTasks, SyncStatistics
 from tests.service.sync_harness import (
@@ -145,36 +146,94 @@ async def test_a_restart_goes_on_with_what_was_accepted_and_counts_on(tmp_path: 
         await control.until(lambda: len(control.copies.running) == 3)
         control.copies.end(success("done", 7))
         await control.settled(task_id, request_num=3, success_num=1, size_bytes=7)
-        control.copies.note("runs", OpenUpload("runs", "u1"), opened=True)
-        control.copies.note("runs", OpenUpload("runs", "u2"), opened=True)
-        control.copies.note("runs", OpenUpload("runs", "u1"), opened=False)
-        await control.until(lambda: len(control.store.commits) >= 4)
+        control.copies.note("runs", IntentOpen(UploadIntent("runs", 5.0, ("theirs",))))
+        await control.until(lambda: control.copies.noted == ["runs"])
+        control.copies.note("runs", UploadOpened(OpenUpload("runs", "u1"), settled=True))
+        control.copies.note("runs", UploadOpened(OpenUpload("runs", "u2"), settled=False))
+        control.copies.note("runs", UploadClosed(OpenUpload("runs", "u1")))
+        control.copies.note("runs", IntentOpen(UploadIntent("runs", 6.0, ("theirs",), 2)))
+        control.copies.note("waits", IntentOpen(UploadIntent("waits", 7.0)))
+        control.copies.note("waits", IntentSettled("waits"))
+        await control.until(lambda: control.copies.noted == ["runs"] * 4 + ["runs", "waits", "waits"])
         await accept(control, task_id, "later")
     async with sync_control(tmp_path) as control:
         assert control.found_num == 3
         await control.until(lambda: len(control.copies.running) == 3)
         orders = {order.names.key: order for _, order in control.copies.log}
-        assert list(orders) == ["runs", "waits", "later"]
+        assert set(orders) == {"runs", "waits", "later"}
         assert orders["runs"].redo_since_s == 1_700_000_000.0
         assert orders["runs"].stale_uploads == (OpenUpload("runs", "u2"),)
-        assert orders["waits"].stale_uploads == ()
+        # What is recorded cannot be what an answer that was lost has left.
+        assert orders["runs"].intents == (UploadIntent("runs", 6.0, ("theirs", "u2"), 2),)
+        assert (orders["waits"].stale_uploads, orders["waits"].intents) == ((), ())
         for key in orders:
             control.copies.end(success(key, 1))
         await control.settled(task_id, request_num=4, success_num=4, size_bytes=10)
         assert control.copies.log[0][0].credentials.source == Credentials("SRCAK", "SRCSECRET")
 
 
-async def test_an_event_that_outlives_its_upload_leaves_it_to_the_next_one(tmp_path: Path) -> None:
+async def test_what_an_event_leaves_open_at_its_end_is_for_the_sweeper(tmp_path: Path) -> None:
     async with sync_control(tmp_path) as control:
         task_id = await made(control)
-        await accept(control, task_id, "a")
-        await control.until(lambda: "a" in control.copies.running)
-        control.copies.note("a", OpenUpload("a", "left"), opened=True)
+        await accept(control, task_id, "a", "b")
+        await control.until(lambda: len(control.copies.running) == 2)
+        control.copies.note("a", IntentOpen(UploadIntent("a", 5.0)))
+        control.copies.note("a", UploadOpened(OpenUpload("a", "left"), settled=False))
+        control.copies.note("b", UploadOpened(OpenUpload("b", "runs"), settled=True))
+        await control.until(lambda: len(control.copies.noted) == 3)
+        assert not control.sweeps_due.is_set()
         control.copies.end(failure("a", final=True))
-        await control.settled(task_id, request_num=1, failure_num=1)
-        await accept(control, task_id, "b")
-        await control.until(lambda: "b" in control.copies.running)
-        assert control.copies.log[-1][1].stale_uploads == (OpenUpload("a", "left"),)
+        await control.settled(task_id, request_num=2, failure_num=1)
+        assert control.sweeps_due.is_set()
+        (work_id,) = await control.tasks.due_sweeps()
+        assert work_id == control.copies.log[0][0].task_id
+        left = await control.tasks.open_uploads(work_id)
+        assert left.uploads == (OpenUpload("a", "left"),)
+        assert [(intent.key, intent.known) for intent in left.intents] == [("a", ("left",))]
+        swept = await control.tasks.get_sweep(work_id)
+        assert swept is not None
+        assert (swept[0].bucket, swept[1]) == ("into", Credentials("DSTAK", "DSTSECRET"))
+        number = control.ledger.find(PROJECT, SyncTaskId(task_id)).number
+        assert await control.store.uploads(number) == ((EventId(2), OpenUpload("b", "runs")),)
+        assert await control.store.intents(number) == ()
+        await accept(control, task_id, "c")
+        await control.until(lambda: "c" in control.copies.running)
+        assert control.copies.log[-1][1].stale_uploads == ()
+
+
+async def test_a_deleted_task_leaves_its_uploads_to_the_sweeper_also_those_it_hears_of_later(
+    tmp_path: Path,
+) -> None:
+    async with sync_control(tmp_path) as control:
+        task_id = await made(control)
+        await accept(control, task_id, "a", "b")
+        await control.until(lambda: len(control.copies.running) == 2)
+        control.copies.note("a", UploadOpened(OpenUpload("a", "recorded"), settled=True))
+        control.copies.note("b", IntentOpen(UploadIntent("b", 5.0)))
+        await control.until(lambda: len(control.copies.noted) == 2)
+        await control.service.stop(PROJECT, task_id)
+        await control.service.delete(PROJECT, task_id)
+        work_id = control.copies.log[0][0].task_id
+        await control.until(lambda: sorted(control.copies.cut) == ["a", "b"])
+        assert control.ledger.must_wait(work_id)
+        control.copies.note("b", UploadOpened(OpenUpload("b", "late"), settled=True))
+        control.copies.note("a", UploadClosed(OpenUpload("a", "recorded")))
+        await control.until(lambda: len(control.copies.noted) == 4)
+        control.copies.late.clear()
+        assert not control.ledger.must_wait(work_id)
+        left = await control.tasks.open_uploads(work_id)
+        assert (left.uploads, left.intents) == ((OpenUpload("b", "late"),), ())
+        assert await control.tasks.due_sweeps() == (work_id,)
+    async with sync_control(tmp_path) as control:
+        # The sweeper and the workers know tasks by numbers; this one is not free yet.
+        await made(control)
+        (task,) = control.ledger.tasks_of(PROJECT)
+        assert task.work_id != work_id
+        # It is done with what it found, but something was left to it meanwhile.
+        await control.tasks.commit([EndSweep(work_id)])
+        assert await control.tasks.due_sweeps() == (work_id,)
+        await control.tasks.commit([DropUpload(work_id, OpenUpload("b", "late")), EndSweep(work_id)])
+        assert await control.tasks.due_sweeps() == ()
 
 
 async def test_a_restore_is_waited_for_without_using_up_tries_and_over_a_restart(tmp_path: Path) -> None:

@@ -35,7 +35,11 @@ QUIET_METHODS = frozenset(
 INTERNAL_CODE = "OMS.1001"
 # Fields of requests that say what a call is about, and how the answer of a creation names it.
 _RESOURCES = ("task_id", "group_id", "sync_task_id")
-_CREATED = {"CreateTask": ("id", "task_id"), "CreateSyncTask": ("sync_task_id", "sync_task_id")}
+_CREATED = {
+    "CreateTask": ("id", "task_id"),
+    "CreateTaskGroup": ("group_id", "group_id"),
+    "CreateSyncTask": ("sync_task_id", "sync_task_id"),
+}
 
 _REQUEST_ID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 

@@ -1,0 +1,100 @@
+"""The mandatory fields of every call, also those that are so only beside certain others, as data; findings.py checks them.
+
+Source: API reference 5.2, 5.3, 5.5. Paths are those of limits.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omsd.domain.model import CloudType, TaskType
+from omsd.service.choices import CDN_KEY_NEEDED
+
+_PLAIN = "is mandatory and must not be empty"
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """The field has one of these values, in any case; default: what it has when it is absent."""
+
+    field: str
+    values: frozenset[str]
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """A field that must have a value. when: only then. instead: another field will do. may_be_empty: "" is a value."""
+
+    field: str
+    code: str = "OMS.1004"
+    wording: str = _PLAIN
+    when: When | None = None
+    instead: str = ""
+    may_be_empty: bool = False
+
+
+Needs = tuple[Needed, ...]
+
+NODE_NEEDS: Needs = (Needed("bucket"), Needed("region"), Needed("ak"), Needed("sk"))
+_OBJECT_TASK = When("task_type", frozenset({TaskType.OBJECT.value}), TaskType.OBJECT.value)
+_LIST_TASK = When("task_type", frozenset({TaskType.LIST.value}), TaskType.OBJECT.value)
+_TENCENT_SOURCE = When("src_node.cloud_type", frozenset({CloudType.TENCENT.value}))
+CREATE_NEEDS: Needs = (
+    Needed(
+        "src_node.object_key",
+        wording="is mandatory for tasks of type object: the names to migrate",
+        when=_OBJECT_TASK,
+    ),
+    Needed(
+        "src_node.list_file",
+        "OMS.0057",
+        "is mandatory for tasks of type list: bucket and key of the object list file",
+        _LIST_TASK,
+    ),
+    Needed(
+        "src_node.app_id", "OMS.0057", "is mandatory for Tencent: the APPID of the account", _TENCENT_SOURCE
+    ),
+)
+LIST_FILE_NEEDS: Needs = (Needed("obs_bucket"), Needed("list_file_key"))
+RULE_NEEDS: Needs = (Needed("max_bandwidth"), Needed("start"), Needed("end"))
+
+START_NEEDS: Needs = (Needed("dst_ak"), Needed("dst_sk"))
+# For sources that are read with keys, which all are but URL lists.
+START_SOURCE_NEEDS: Needs = (Needed("src_ak"), Needed("src_sk"))
+
+BATCH_NEEDS: Needs = (
+    Needed("ids", wording="either ids or group_id is mandatory", instead="group_id"),
+    Needed(
+        "bandwidth_policy",
+        wording="bandwidth_policy or task_priority is mandatory",
+        instead="task_priority",
+        may_be_empty=True,
+    ),
+)
+
+ACCOUNT_NEEDS: Needs = (
+    Needed("ak"),
+    Needed("sk"),
+    Needed(
+        "app_id",
+        wording="is mandatory for Tencent: the APPID of the account",
+        when=When("cloud_type", frozenset({CloudType.TENCENT.value})),
+    ),
+)
+LIST_OBJECTS_NEEDS: Needs = (
+    Needed("file_path", wording="is mandatory", may_be_empty=True),
+    Needed("page_size", wording="is mandatory"),
+    Needed("behind_filename", wording="is mandatory", may_be_empty=True),
+)
+PREFIX_NEEDS: Needs = (Needed("file_name", wording="is mandatory", may_be_empty=True),)
+URL_LIST_NEEDS: Needs = (Needed("list_file.list_file_key"),)
+_KEYED = When(
+    "source_cdn.authentication_type", frozenset(name for name, needed in CDN_KEY_NEEDED.items() if needed)
+)
+CDN_NEEDS: Needs = (
+    Needed("source_cdn", wording="is mandatory"),
+    Needed("source_cdn.domain"),
+    Needed("source_cdn.protocol"),
+    Needed("source_cdn.authentication_key", "OMS.1032", "is mandatory for this authentication_type", _KEYED),
+)
