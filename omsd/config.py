@@ -25,6 +25,8 @@ from msgspec import Meta
 
 from omsd.domain.errors import OmsdError
 from omsd.domain.model import CloudType
+from omsd.notify_config import ENTRIES as NOTIFY_ENTRIES
+from omsd.notify_config import NotifySettings, SmnSettings, TopicSettings, entry_faults
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -103,14 +105,13 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Synchronization tasks.
+    """Synchronization tasks; how many a project may have is in [quotas].
 
-    max_tasks: of a project. max_queued_events: accepted and not finished, per task; more are refused. max_copies: objects copied at
+    max_queued_events: accepted and not finished, per task; more are refused. max_copies: objects copied at
     once, per task. events_listen: host:port or unix:/path where S3 event notifications are taken, None = nowhere; each comes with the
     secret of its task. events_cert_file, events_key_file: its certificate chain and key, PEM; None = those of [tls].
     """
 
-    max_tasks: Annotated[int, Meta(ge=1, le=1000)] = 5
     max_queued_events: Annotated[int, Meta(ge=100, le=1_000_000)] = 20_000
     max_copies: Annotated[int, Meta(ge=1, le=1024)] = 32
     events_listen: str | None = None
@@ -122,12 +123,29 @@ class GroupSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Task groups.
 
     objects_per_task, gib_per_task: a group begins its next task when one has so many objects, or so much in them. The defaults are the
-    documented limits of what is better migrated by one task. max_per_day: groups that a project may create in 24 hours.
+    documented limits of what is better migrated by one task. How many
+    a project may create in a day is in [quotas].
     """
 
     objects_per_task: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 5_000_000
     gib_per_task: Annotated[int, Meta(ge=1, le=1_048_576)] = 3072
-    max_per_day: Annotated[int, Meta(ge=1, le=100_000)] = 100
+
+
+Number = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class QuotaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What each project may have; the defaults are the documented ones.
+
+    tasks_per_day, groups_per_day: created in 24 hours. waiting_tasks: at this number no more can be created. parallel_tasks: that run at
+    once, 0 = as many as [server] max_parallel_tasks. sync_tasks: synchronization tasks.
+    """
+
+    tasks_per_day: Number = 1500
+    waiting_tasks: Number = 1500
+    parallel_tasks: Annotated[int, Meta(ge=0, le=1000)] = 0
+    groups_per_day: Number = 100
+    sync_tasks: Number = 5
 
 
 def parse_bandwidth(value: str | int) -> int:
@@ -214,6 +232,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerSettings
     limits: LimitSettings
     sync: SyncSettings
+    quotas: QuotaSettings
+    notify: NotifySettings
     groups: GroupSettings
     network: NetworkSettings
     tls: TlsSettings
@@ -226,12 +246,19 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerSettings,
     "limits": LimitSettings,
     "sync": SyncSettings,
+    "quotas": QuotaSettings,
+    "notify": NotifySettings,
     "groups": GroupSettings,
     "network": NetworkSettings,
     "tls": TlsSettings,
     "auth": AuthSettings,
     "log": LogSettings,
 }
+
+
+_DEFAULT = "default"
+# Keys that had another place; they mean the same as ever.
+_MOVED = {("sync", "max_tasks"): ("quotas", "sync_tasks")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +283,8 @@ def load_settings(
     table = _read(path)
     values: dict[str, dict[str, _Raw]] = {name: {} for name in _SECTIONS}
     values["server"] = {
-        "state_dir": _Raw(_default_state_dir(environ), "default", True),
-        "time_zone": _Raw(_server_time_zone(environ), "default", True),
+        "state_dir": _Raw(_default_state_dir(environ), _DEFAULT, True),
+        "time_zone": _Raw(_server_time_zone(environ), _DEFAULT, True),
     }
     _take_file(table, str(path), values, problems)
     _take_environment(environ, values, problems)
@@ -266,6 +293,7 @@ def load_settings(
         if value is not None:
             values[section][key] = _Raw(value, "--" + key.replace("_", "-"), True)
     endpoints = tuple(_endpoints(table.get("endpoint", []), str(path), problems))
+    values["notify"] |= _notify_entries(table.get("notify"), str(path), environ, problems)
     built = {name: _build(kind, name, values[name], problems) for name, kind in _SECTIONS.items()}
     if problems:
         raise ConfigError(tuple(problems))
@@ -278,7 +306,10 @@ def dump_settings(settings: Settings) -> str:
     """The settings as TOML that load_settings() takes again."""
     lines: list[str] = []
     for name in _SECTIONS:
-        lines += [f"[{name}]", *_toml_lines(getattr(settings, name)), ""]
+        section = getattr(settings, name)
+        lines += [f"[{name}]", *_toml_lines(section), ""]
+        if isinstance(section, NotifySettings):
+            lines += _toml_entries(section)
     for endpoint in settings.endpoint:
         lines += ["[[endpoint]]", *_toml_lines(endpoint), ""]
     return "\n".join(lines)
@@ -307,8 +338,9 @@ def _take_file(
             problems.append(f"{origin}: {name} must be a section, written [{name}]")
         else:
             for key, value in section.items():
-                if _known(name, key, f"{origin}: [{name}] {key}", problems):
-                    values[name][key] = _Raw(value, f"{origin}: [{name}] {key}", False)
+                if name == "notify" and key in NOTIFY_ENTRIES:
+                    continue
+                _take(values, name, key, _Raw(value, f"{origin}: [{name}] {key}", False), problems)
 
 
 def _take_environment(
@@ -322,8 +354,21 @@ def _take_environment(
             problems.append(
                 f"environment {variable}: unknown section {section!r}{_suggest(section, _SECTIONS)}"
             )
-        elif _known(section, key, f"environment {variable}", problems):
-            values[section][key] = _Raw(environ[variable], f"environment {variable}", True)
+        elif section == "notify" and key in NOTIFY_ENTRIES:
+            problems.append(f"environment {variable}: [[notify.{key}]] can only be given in the file")
+        else:
+            _take(values, section, key, _Raw(environ[variable], f"environment {variable}", True), problems)
+
+
+def _take(values: dict[str, dict[str, _Raw]], section: str, key: str, raw: _Raw, problems: list[str]) -> None:
+    """The value stands under its key; an old place leads to the present one."""
+    section, key = _MOVED.get((section, key), (section, key))
+    if not _known(section, key, raw.origin, problems):
+        return
+    other = values[section].get(key)
+    if other is not None and other.origin != _DEFAULT and other.textual is raw.textual:
+        problems.append(f"{raw.origin}: is the same as {other.origin}; keep [{section}] {key} alone")
+    values[section][key] = raw
 
 
 def _known(section: str, key: str, origin: str, problems: list[str]) -> bool:
@@ -461,22 +506,59 @@ def _check_network(entry: str) -> None:
         raise ValueError(f"{error}; wanted is a network like 10.0.0.0/8, or 'loopback'") from error
 
 
+def _notify_entries(
+    section: object, origin: str, environ: Mapping[str, str], problems: list[str]
+) -> dict[str, _Raw]:
+    """smn and topic of [notify]: arrays of tables, each checked by itself and for what it shares with another."""
+    if not isinstance(section, dict):
+        return {}
+    found: dict[str, _Raw] = {}
+    for name, kind in NOTIFY_ENTRIES.items():
+        entries = section.get(name, [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            problems.append(f"{origin}: {name} must be written [[notify.{name}]]")
+            continue
+        built: list[msgspec.Struct] = []
+        seen: set[str] = set()
+        for number, entry in enumerate(entries, 1):
+            where = f"{origin}: [[notify.{name}]] number {number}"
+            made = _build_entry(kind, f"notify.{name}", entry, where, problems)
+            if not isinstance(made, SmnSettings | TopicSettings):
+                continue
+            problems += [f"{where}: {fault}" for fault in entry_faults(made, environ)]
+            identity = made.region if isinstance(made, SmnSettings) else made.urn
+            if identity in seen:
+                problems.append(f"{where}: {identity!r} is configured twice")
+            seen.add(identity)
+            built.append(made)
+        found[name] = _Raw(tuple(built), f"{origin}: [[notify.{name}]]", False)
+    return found
+
+
+def _build_entry(
+    kind: type[msgspec.Struct], section: str, entry: Mapping[str, Any], where: str, problems: list[str]
+) -> msgspec.Struct | None:
+    """One table of an array, or None with the problems noted."""
+    fields = kind.__struct_fields__
+    needed = [field.name for field in msgspec.structs.fields(kind) if field.required]
+    unknown = [key for key in entry if key not in fields]
+    problems += [f"{where}: unknown key {key!r}{_suggest(key, fields)}" for key in unknown]
+    missing = [key for key in needed if key not in entry]
+    problems += [f"{where}: {key} is missing" for key in missing]
+    if unknown or missing:
+        return None
+    raws = {key: _Raw(value, f"{where}: {key}", False) for key, value in entry.items()}
+    return _build(kind, section, raws, problems)
+
+
 def _endpoints(entries: object, origin: str, problems: list[str]) -> Iterator[EndpointSettings]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         problems.append(f"{origin}: endpoint must be written [[endpoint]]")
         return
-    fields = EndpointSettings.__struct_fields__
     seen: set[tuple[str, str]] = set()
     for number, entry in enumerate(entries, 1):
         where = f"{origin}: [[endpoint]] number {number}"
-        unknown = [key for key in entry if key not in fields]
-        problems += [f"{where}: unknown key {key!r}{_suggest(key, fields)}" for key in unknown]
-        missing = [key for key in ("cloud_type", "region", "url") if key not in entry]
-        problems += [f"{where}: {key} is missing" for key in missing]
-        if unknown or missing:
-            continue
-        raws = {key: _Raw(value, f"{where}: {key}", False) for key, value in entry.items()}
-        built = _build(EndpointSettings, "endpoint", raws, problems)
+        built = _build_entry(EndpointSettings, "endpoint", entry, where, problems)
         if not isinstance(built, EndpointSettings):
             continue
         fault = _url_fault(built.url)
@@ -580,9 +662,19 @@ def _shown(value: object) -> str:
     return re.sub(r"//[^/@\s\"]*@", "//***@", text)
 
 
+def _toml_entries(notify: NotifySettings) -> list[str]:
+    return [
+        line
+        for name in NOTIFY_ENTRIES
+        for entry in getattr(notify, name)
+        for line in (f"[[notify.{name}]]", *_toml_lines(entry), "")
+    ]
+
+
 def _toml_lines(section: msgspec.Struct) -> list[str]:
     return [
         f"{key} = {json.dumps(msgspec.to_builtins(value, enc_hook=str), ensure_ascii=False)}"
         for key in section.__struct_fields__
         if (value := getattr(section, key)) is not None
+        and not (isinstance(section, NotifySettings) and key in NOTIFY_ENTRIES)
     ]

@@ -30,10 +30,12 @@ from omsd.api.rest.server import RestServer
 from omsd.api.rest.services import Services
 from omsd.clock import SystemClock
 from omsd.config import GIB, MIB, Settings, is_local
+from omsd.daemon_notify import Notices, topics_of
 from omsd.domain.access import Accounts, AuthMethod
 from omsd.domain.errors import OmsdError
 from omsd.domain.group_plan import TaskTarget
 from omsd.domain.model import ShardId, TaskId
+from omsd.domain.quotas import Quotas
 from omsd.executors.local import LocalExecutor
 from omsd.executors.settings import WorkerEndpoint, WorkerSettings, encode_settings
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
@@ -48,6 +50,7 @@ from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
 from omsd.service.locations import ValidationPolicy
 from omsd.service.probing import EndsProbe
+from omsd.service.quotas import QuotaKeeper
 from omsd.service.recovery import recover
 from omsd.service.sweeper import Sweeper
 from omsd.service.sync_hot import SyncLimits
@@ -56,6 +59,7 @@ from omsd.service.sync_receiver import EventReceiver
 from omsd.service.syncs import SyncService
 from omsd.service.tasks import TaskService
 from omsd.store.groups import SqliteGroupStore
+from omsd.store.notices import SqliteNoticeStore
 from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
 from omsd.store.syncs import SqliteSyncStore
@@ -150,9 +154,15 @@ class _Daemon:
             self._executor,
             clock,
             self._channel.order,
-            SchedulerSettings(settings.server.max_parallel_tasks, zone, settings.limits.machine_bytes_per_s),
+            SchedulerSettings(
+                settings.server.max_parallel_tasks,
+                zone,
+                settings.limits.machine_bytes_per_s,
+                parallel_tasks=settings.quotas.parallel_tasks,
+            ),
         )
         self._spool = FileSpool(settings.server.state_dir)
+        quotas = QuotaKeeper(store, _quotas(settings), zone)
         self._group_store = SqliteGroupStore(store)
         self._planner = GroupPlanner(self._executor, clock, self._channel.order)
         self._ledger = Ledger(
@@ -165,7 +175,10 @@ class _Daemon:
             _planning(settings, self._group_store, self._planner),
             zone=zone,
             last_ids=last_ids,
+            quotas=quotas,
         )
+        notice_store = SqliteNoticeStore(store)
+        self._notices = Notices(settings, notice_store, clock, self._ledger.notices_due, os.environ)
         ends = EndsProbe(self._executor, clock, deadline_s=_PROBE_DEADLINE_S)
         sync_store = SqliteSyncStore(store)
         self._syncs = SyncLedger(
@@ -189,13 +202,15 @@ class _Daemon:
             events_listen=settings.sync.events_listen or "",
         )
         self._events = _event_server(settings, EventReceiver(self._syncs, clock))
-        self._service = TaskService(store, self._channel, self._board, ends, clock, _policy(settings))
+        self._service = TaskService(
+            store, self._channel, self._board, ends, clock, _policy(settings), notice_store, quotas
+        )
         self._access = _access(settings, clock)
         groups = GroupService(
             self._group_store, store, self._channel, self._board, ends, clock, _policy(settings)
         )
         buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
-        catalog = _catalog(settings, store, clock)
+        catalog = _catalog(settings, store, clock, quotas, sync_store)
         self._rest = _rest_server(
             settings, Services(self._access, self._service, groups, syncs, buckets, catalog)
         )
@@ -212,6 +227,7 @@ class _Daemon:
 
     async def serve(self, signals: _Signals, notifier: Notifier) -> None:
         """Start, say READY, run until a signal, stop in reverse order."""
+        await self._notices.check()
         async with asyncio.TaskGroup() as outer:
             executor = outer.create_task(self._executor.serve(self._channel), name="executor")
             async with asyncio.timeout(_WORKERS_START_DEADLINE_S):
@@ -222,6 +238,7 @@ class _Daemon:
             syncs = outer.create_task(self._syncs.run(), name="sync ledger")
             scheduler = outer.create_task(self._scheduler.run(), name="scheduler")
             sweeper = outer.create_task(self._sweeper.run(), name="sweeper")
+            notices = outer.create_task(self._notices.run(), name="notices")
             reloader = outer.create_task(self._reload_at(signals), name="reload")
             planner = outer.create_task(self._planner.run(), name="group planner")
             address = await self._server.start()
@@ -257,6 +274,8 @@ class _Daemon:
             await ledger
             self._syncs.close()
             await syncs
+            # Last, so that what has ended until now is told if that is quick; the rest is due at the next start.
+            notices.cancel()
 
     async def _stop_servers(self) -> None:
         """No call and no event is taken any more."""
@@ -326,10 +345,28 @@ def _policy(settings: Settings) -> ValidationPolicy:
     return ValidationPolicy(
         served_regions=frozenset(settings.server.regions),
         known_endpoints=frozenset((entry.cloud_type, entry.region) for entry in settings.endpoint),
+        notices=topics_of(settings),
     )
 
 
-def _catalog(settings: Settings, store: SqliteTaskStore, clock: SystemClock) -> CatalogService:
+def _quotas(settings: Settings) -> Quotas:
+    quotas = settings.quotas
+    return Quotas(
+        tasks_per_day=quotas.tasks_per_day,
+        waiting_tasks=quotas.waiting_tasks,
+        parallel_tasks=quotas.parallel_tasks,
+        groups_per_day=quotas.groups_per_day,
+        sync_tasks=quotas.sync_tasks,
+    )
+
+
+def _catalog(
+    settings: Settings,
+    store: SqliteTaskStore,
+    clock: SystemClock,
+    quotas: QuotaKeeper,
+    sync_store: SqliteSyncStore,
+) -> CatalogService:
     return CatalogService(
         store,
         clock,
@@ -337,12 +374,14 @@ def _catalog(settings: Settings, store: SqliteTaskStore, clock: SystemClock) -> 
             ConfiguredEndpoint(entry.cloud_type, entry.region, entry.url) for entry in settings.endpoint
         ),
         max_parallel_tasks=settings.server.max_parallel_tasks,
+        quotas=quotas,
+        sync_tasks=sync_store,
     )
 
 
 def _sync_limits(settings: Settings) -> SyncLimits:
     return SyncLimits(
-        tasks_num=settings.sync.max_tasks,
+        tasks_num=settings.quotas.sync_tasks,
         queued_num=settings.sync.max_queued_events,
         copies_num=settings.sync.max_copies,
     )
@@ -378,7 +417,7 @@ def _accounts(settings: Settings) -> Accounts:
 
 def _planning(settings: Settings, store: SqliteGroupStore, planner: GroupPlanner) -> Planning:
     target = TaskTarget(settings.groups.objects_per_task, settings.groups.gib_per_task * GIB)
-    return Planning(store, planner, target, settings.groups.max_per_day)
+    return Planning(store, planner, target)
 
 
 def _certificate(settings: Settings) -> Certificate | None:

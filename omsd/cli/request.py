@@ -118,6 +118,19 @@ def destination_node(node: Node, keys: Keys) -> task_pb2.DstNodeReq:
     return message
 
 
+def smn_config(topic: str, ends: str, language: str, template: str | None) -> types_pb2.SmnConfig:
+    """Who is told of which ends. Raises UsageError if the ends cannot be read."""
+    triggers = [end.strip().upper() for end in ends.split(",") if end.strip()]
+    if not triggers or not set(triggers) <= {"SUCCESS", "FAILURE", "FAIL"}:
+        raise UsageError(f"--notify-on {ends!r}: write success, failure or success,failure")
+    return types_pb2.SmnConfig(
+        topic_urn=topic,
+        trigger_conditions=triggers,
+        language=language,
+        message_template_name=template or "",
+    )
+
+
 def fill_keys(message: Any, source: Keys, destination: Keys) -> None:
     """The keys of both ends as the calls that start something want them."""
     for end, keys in (("src", source), ("dst", destination)):

@@ -98,6 +98,8 @@ def details(task: task_pb2.Task) -> list[tuple[str, str]]:
         rows.append(("options", chosen))
     rows += [("caveat", f"{caveat.count} objects: {caveat.meaning}") for caveat in task.caveats]
     rows += _lists(task)
+    if task.HasField("smn_info"):
+        rows.append(("notice", notice_text(task.smn_info)))
     if task.HasField("error_reason"):
         rows.append(("error", f"{task.error_reason.error_code}: {task.error_reason.error_msg}"))
     return rows
@@ -110,6 +112,15 @@ def _lists(task: task_pb2.Task) -> list[tuple[str, str]]:
     rows += [("success list error", task.success_record_error_reason)]
     rows += [("skip list error", task.skip_record_error_reason)]
     return [(name, text) for name, text in rows if text]
+
+
+def notice_text(info: types_pb2.SmnInfo) -> str:
+    """`sent`, `being sent to TOPIC`, or `not sent to TOPIC: OMS.0161 what happened`."""
+    if info.notify_result:
+        return "sent"
+    if info.is_pending:
+        return f"being sent to {info.topic_name}"
+    return f"not sent to {info.topic_name}: {info.notify_error_message} {info.notify_error_detail}".rstrip()
 
 
 def progress_text(task: task_pb2.Task) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from omsd.cli.session import Exit, Output, Session, UsageError, command, complain
 from omsd.domain.model import CloudType, ConsistencyCheck, OverwriteMode, Priority, StoragePolicy, TaskState
+from omsd.domain.notices import NoticeLanguage
 
 if TYPE_CHECKING:
     from omsd.cli.client import TaskClient
@@ -104,6 +105,21 @@ async def create(
     requester_pays: Annotated[
         bool, typer.Option("--requester-pays", help="Pay for the source's traffic.")
     ] = False,
+    notify_topic: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URN", help="Tell this topic of the end: urn:smn:<region>:<project_id>:<topic_name>."
+        ),
+    ] = None,
+    notify_on: Annotated[
+        str, typer.Option(metavar="ENDS", help="Which ends: success, failure or success,failure.")
+    ] = "success,failure",
+    notify_language: Annotated[
+        NoticeLanguage, typer.Option(case_sensitive=False, help="Language of the message.")
+    ] = NoticeLanguage.EN_US,
+    notify_template: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Send by this message template of the topic's service.")
+    ] = None,
     request_id: Annotated[
         str | None,
         typer.Option(help="A repeat with the same id returns the same task. At most 64 characters."),
@@ -140,6 +156,12 @@ async def create(
     )
     if description is not None:
         message.description = description
+    if notify_topic is not None:
+        message.smn_config.CopyFrom(
+            words.smn_config(notify_topic, notify_on, notify_language, notify_template)
+        )
+    elif notify_template is not None:
+        raise UsageError("--notify-template: write --notify-topic as well")
     if since is not None:
         message.migrate_since = words.seconds_from(since)
     async with session.client() as client:

@@ -7,6 +7,7 @@ from enum import IntEnum, IntFlag, StrEnum
 from typing import NamedTuple, NewType
 
 from omsd.domain.caveats import Caveat
+from omsd.domain.notices import SmnConfig
 
 TaskId = NewType("TaskId", int)
 GroupId = NewType("GroupId", str)
@@ -144,7 +145,7 @@ class TaskSpec:
     """What a task was asked to do; never changes, but for priority and bandwidth, which Task holds.
 
     object_keys: for OBJECT names (a trailing / means a folder), for PREFIX key prefixes ("" is the whole bucket).
-    list_file: for LIST, else None. migrate_since_s: Unix seconds, 0 = everything.
+    list_file: for LIST, else None. migrate_since_s: Unix seconds, 0 = everything. smn: who is told of its end, None = nobody.
     after, until: a PREFIX task that is a part of a group has of its first prefix only the keys behind `after`, of its last one only
     those up to and including `until`; prefixes are reduced and in bytewise order then. "" = from the first key, to the last.
     thread_num: a wish of callers of the older API, shown to them again and not obeyed.
@@ -165,6 +166,7 @@ class TaskSpec:
     list_file: ListFileRef | None = None
     encrypt_kms: bool = False
     restore_archived: bool = False
+    smn: SmnConfig | None = None
     after: str = ""
     until: str = ""
     thread_num: int = 0

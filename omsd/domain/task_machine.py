@@ -98,6 +98,7 @@ class Act(Enum):
     MARK_PLANNED = auto()
     MARK_ENDED = auto()
     CLEAR_ERROR = auto()
+    NOTIFY = auto()  # who wants to hear of such an end is told
     REMOVE = auto()
 
 
@@ -223,7 +224,7 @@ def _start(state: TaskState, failed_only: bool, retryable_num: int) -> Transitio
 
 
 def _ended(verdict: Failure | None) -> Transition:
-    done = (Act.END_WORK, Act.MARK_ENDED, Act.DROP_CREDENTIALS, Act.WITHDRAW)
+    done = (Act.END_WORK, Act.MARK_ENDED, Act.DROP_CREDENTIALS, Act.WITHDRAW, Act.NOTIFY)
     if verdict is None:
         return Transition(_S, done)
     return Transition(_F, (RecordError(verdict), *done))
@@ -231,7 +232,15 @@ def _ended(verdict: Failure | None) -> Transition:
 
 def _failed(failure: Failure) -> Transition:
     return Transition(
-        _F, (RecordError(failure), Act.CUT_LEASES, Act.END_WORK, Act.DROP_CREDENTIALS, Act.WITHDRAW)
+        _F,
+        (
+            RecordError(failure),
+            Act.CUT_LEASES,
+            Act.END_WORK,
+            Act.DROP_CREDENTIALS,
+            Act.WITHDRAW,
+            Act.NOTIFY,
+        ),
     )
 
 

@@ -27,7 +27,9 @@ from omsd.domain.model import (
     UploadIntent,
     UploadPlan,
 )
+from omsd.domain.quotas import CreationKind
 from omsd.ports.groupstore import GroupChange
+from omsd.ports.notices import AddNotice, DropNotices
 
 
 class TaskStoreError(OmsdError):
@@ -259,6 +261,15 @@ class DropListParts:
     kind: OutcomeKind | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NoteCreation:
+    """Counts against the project's quota for a day, whatever becomes of what was created."""
+
+    project_id: str
+    kind: CreationKind
+    created_ms: int
+
+
 Change = (
     InsertTask
     | UpdateTask
@@ -288,6 +299,9 @@ Change = (
     | PutListPart
     | DropListPart
     | DropListParts
+    | NoteCreation
+    | AddNotice
+    | DropNotices
     | GroupChange
 )
 
@@ -338,8 +352,14 @@ class TaskStore(Protocol):
     async def list_tasks(self, query: TaskQuery) -> tuple[tuple[Task, ...], int]:
         """The page, and the number of all matches."""
 
-    async def count_created(self, project_id: str, since_ms: int) -> int:
-        """How many of the project's tasks were created since; deleted ones are not known any more."""
+    async def count_in(self, project_id: str, states: Sequence[TaskState]) -> int:
+        """How many of the project's tasks are in one of these states."""
+
+    async def count_created(self, project_id: str, kind: CreationKind, since_ms: int) -> int:
+        """How many things of a kind the project has created later than this, at most a day ago; also those that are deleted."""
+
+    async def created_at(self, project_id: str, kind: CreationKind, since_ms: int, place: int) -> int:
+        """When one of them was created, counted from 0 for the oldest; 0 if there are not so many."""
 
     async def tasks_in(self, states: Sequence[TaskState]) -> tuple[Task, ...]:
         """Every task in one of these states, of all projects, oldest first."""

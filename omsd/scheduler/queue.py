@@ -13,12 +13,13 @@ _CLASS = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """since_s: monotonic. turn: order of arrival."""
+    """since_s: monotonic. turn: order of arrival. project_id: whose quota it takes a slot of."""
 
     task_id: TaskId
     priority: Priority
     since_s: float
     turn: int
+    project_id: str = ""
 
 
 class WaitingQueue:
@@ -35,9 +36,9 @@ class WaitingQueue:
     def __contains__(self, task_id: TaskId) -> bool:
         return task_id in self._waiting
 
-    def add(self, task_id: TaskId, priority: Priority, now_s: float) -> None:
+    def add(self, task_id: TaskId, priority: Priority, now_s: float, *, project_id: str = "") -> None:
         """The task waits, behind all others of its class."""
-        self._waiting[task_id] = Waiting(task_id, priority, now_s, next(self._turns))
+        self._waiting[task_id] = Waiting(task_id, priority, now_s, next(self._turns), project_id)
 
     def remove(self, task_id: TaskId) -> None:
         """The task waits no longer; one that did not is no error."""
@@ -48,9 +49,15 @@ class WaitingQueue:
         if task_id in self._waiting:
             self._waiting[task_id] = replace(self._waiting[task_id], priority=priority)
 
-    def pop(self, now_s: float, *, not_yet: Collection[TaskId] = ()) -> TaskId | None:
-        """Take the next task, passing over those that may not run yet; None if there is none."""
-        ready = [waiting for waiting in self._waiting.values() if waiting.task_id not in not_yet]
+    def pop(
+        self, now_s: float, *, not_yet: Collection[TaskId] = (), full: Collection[str] = ()
+    ) -> TaskId | None:
+        """Take the next task, passing over those that may not run yet and those of projects that are full; None if there is none."""
+        ready = [
+            waiting
+            for waiting in self._waiting.values()
+            if waiting.task_id not in not_yet and waiting.project_id not in full
+        ]
         if not ready:
             return None
         first = min(ready, key=lambda waiting: (self._class_now(waiting, now_s), waiting.turn))

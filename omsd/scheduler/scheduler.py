@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -39,7 +40,8 @@ _WINDOW_POLL_S = 1.0
 class SchedulerSettings:
     """aging_s: waiting that lifts a task by one class. grace_s: how long a pausing task may finish objects begun.
 
-    machine_bytes_per_s: what all tasks together may move, None = no limit.
+    machine_bytes_per_s: what all tasks together may move, None = no limit. parallel_tasks: running tasks of one project, 0 = no limit
+    but that of the machine.
     """
 
     max_parallel_tasks: int
@@ -47,6 +49,7 @@ class SchedulerSettings:
     machine_bytes_per_s: int | None = None
     aging_s: float = 3600.0
     grace_s: float = 10.0
+    parallel_tasks: int = 0
     preflight: PreflightPolicy = field(default_factory=PreflightPolicy)
 
 
@@ -66,6 +69,7 @@ class Scheduler:
             executor, clock, settings.zone, machine_bytes_per_s=settings.machine_bytes_per_s
         )
         self._granted: set[TaskId] = set()
+        self._projects: dict[TaskId, str] = {}
         self._to_check: list[tuple[TaskWork, int]] = []
         self._checks: dict[TaskId, asyncio.Task[None]] = {}
         self._cut_at: dict[TaskId, float] = {}
@@ -92,9 +96,10 @@ class Scheduler:
         """Hand out nothing more; what runs goes on (shutdown)."""
         self._held = True
 
-    def enqueue(self, task_id: TaskId, priority: Priority) -> None:
-        """The task waits for a slot."""
-        self._queue.add(task_id, priority, self._clock.monotonic_s())
+    def enqueue(self, task_id: TaskId, priority: Priority, *, project_id: str = "") -> None:
+        """The task waits for a slot, of the machine and of its project."""
+        self._projects[task_id] = project_id
+        self._queue.add(task_id, priority, self._clock.monotonic_s(), project_id=project_id)
         self._wake.set()
 
     def begin(
@@ -104,9 +109,11 @@ class Scheduler:
         priority: Priority,
         windows: tuple[BandwidthWindow, ...],
         *,
+        project_id: str = "",
         group_id: GroupId | None = None,
     ) -> None:
         """The task has its slot: its ends are checked, its bandwidth limit and that of its group are in force."""
+        self._projects[work.task_id] = project_id
         self._queue.remove(work.task_id)
         self._granted.discard(work.task_id)
         self._book.add(work, stint, priority)
@@ -185,6 +192,7 @@ class Scheduler:
         self._queue.remove(task_id)
         self._granted.discard(task_id)
         self._cut_at.pop(task_id, None)
+        self._projects.pop(task_id, None)
         if task_id in self._book.running:
             self._book.remove(task_id)
             self._to_check = [entry for entry in self._to_check if entry[0].task_id != task_id]
@@ -238,11 +246,21 @@ class Scheduler:
     def _grant_slots(self) -> None:
         while len(self._book.running) + len(self._granted) < self._settings.max_parallel_tasks:
             # A task whose leases of before still end would meet itself.
-            task_id = self._queue.pop(self._clock.monotonic_s(), not_yet=self._leaving)
+            task_id = self._queue.pop(
+                self._clock.monotonic_s(), not_yet=self._leaving, full=self._full_projects()
+            )
             if task_id is None:
                 return
             self._granted.add(task_id)
             self._post(GrantSlot(task_id))
+
+    def _full_projects(self) -> set[str]:
+        """Those that have all the slots their quota gives them; their tasks wait, others go on."""
+        limit = self._settings.parallel_tasks
+        if not limit:
+            return set()
+        used = Counter(self._projects.get(task_id, "") for task_id in (*self._book.running, *self._granted))
+        return {project_id for project_id, slots_num in used.items() if slots_num >= limit}
 
     def _ask_for_leases(self) -> None:
         free_num = self._executor.free_slots() - self._book.asked_num()

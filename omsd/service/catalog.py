@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from omsd.domain.catalogue import endpoint_url, is_supported_protocol, parse_cloud_type, regions
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.model import CloudType, TaskState
+from omsd.domain.quotas import CreationKind
 from omsd.ports.clock import Clock
-from omsd.ports.taskstore import TaskQuery, TaskStore
+from omsd.ports.syncstore import SyncStore
+from omsd.ports.taskstore import TaskStore
 from omsd.service.findings import Findings
+from omsd.service.quotas import RUNNING, QuotaKeeper
 
-_DAY_MS = 24 * 60 * 60 * 1000
 # The order of the API reference (5.6.1), which forgets Google.
 _DOCUMENTED_CLOUDS = (
     CloudType.AWS,
@@ -27,7 +29,6 @@ _DOCUMENTED_CLOUDS = (
     CloudType.URL_SOURCE,
     CloudType.GOOGLE,
 )
-_RUNNING = (TaskState.MIGRATING, TaskState.PAUSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +110,15 @@ class CatalogService:
         *,
         endpoints: tuple[ConfiguredEndpoint, ...],
         max_parallel_tasks: int,
+        quotas: QuotaKeeper,
+        sync_tasks: SyncStore,
     ) -> None:
         self._store = store
         self._clock = clock
         self._configured = {(entry.cloud, entry.region): entry.url for entry in endpoints}
         self._max_parallel_tasks = max_parallel_tasks
+        self._quotas = quotas
+        self._sync_tasks = sync_tasks
 
     def versions(self) -> tuple[ApiVersion, ...]:
         """The versions of the OMS API. Source: API reference 5.1.1."""
@@ -156,23 +161,36 @@ class CatalogService:
         return tuple(entry for entry in found if entry.regions or only is not None)
 
     async def quotas(self, project_id: str) -> tuple[Quota, ...]:
-        """The limits that are kept, and counts of the project. Source: API reference 6.10."""
-        since_ms = int(self._clock.now_s() * 1000) - _DAY_MS
-        _, waiting = await self._store.list_tasks(TaskQuery(project_id, 0, 1, TaskState.WAITING))
+        """The limits of the project, and how much of each is used. Source: API reference 5.2.3, 5.3.1, 6.10."""
+        quotas, now_ms = self._quotas.quotas, int(self._clock.now_s() * 1000)
+        machine = self._max_parallel_tasks
+        sync_num = sum(task.project_id == project_id for task in await self._sync_tasks.tasks())
         return (
             Quota(
                 "MaxParallelTaskNum",
-                self._max_parallel_tasks,
-                len(await self._store.tasks_in(_RUNNING)),
-                "tasks that run at once, of all projects together; more wait",
+                min(quotas.parallel_tasks or machine, machine),
+                await self._store.count_in(project_id, RUNNING),
+                f"tasks of the project that run at once; of all projects together {machine}; more wait",
             ),
-            Quota("WaitingTaskNum", 0, waiting, "tasks of the project that wait"),
+            Quota(
+                "WaitingTaskNum",
+                quotas.waiting_tasks,
+                await self._store.count_in(project_id, (TaskState.WAITING,)),
+                "tasks of the project that wait",
+            ),
             Quota(
                 "CreatedTaskNum",
-                0,
-                await self._store.count_created(project_id, since_ms),
-                "tasks of the project created in the last 24 hours and not deleted",
+                quotas.tasks_per_day,
+                await self._quotas.created_num(project_id, CreationKind.TASK, now_ms),
+                "tasks of the project created in the last 24 hours, deleted ones too; not those of task groups",
             ),
+            Quota(
+                "CreatedGroupNum",
+                quotas.groups_per_day,
+                await self._quotas.created_num(project_id, CreationKind.GROUP, now_ms),
+                "task groups of the project created in the last 24 hours, deleted ones too",
+            ),
+            Quota("SyncTaskNum", quotas.sync_tasks, sync_num, "synchronization tasks of the project"),
         )
 
     def _regions_of(self, cloud: CloudType) -> CloudRegions:

@@ -100,7 +100,9 @@ class TaskDesk:
             self._state.groups[task.group_id].count(None, task.state)
             stage.moved_groups.add(task.group_id)
         stage.touch(hot)
-        stage.after.append(partial(self._scheduler.enqueue, task_id, task.priority))
+        stage.after.append(
+            partial(self._scheduler.enqueue, task_id, task.priority, project_id=task.project_id)
+        )
         return task
 
     async def find(self, project_id: str, task_id: TaskId) -> HotTask:

@@ -38,9 +38,10 @@ from omsd.domain.group_plan import (
 )
 from omsd.domain.model import GroupId, Task, TaskCredentials, TaskId, TaskState
 from omsd.domain.questions import FindListFiles, MeasureStretch
+from omsd.domain.quotas import DAY_MS, CreationKind
 from omsd.ports.clock import Clock
 from omsd.ports.groupstore import GroupStore, InsertGroup, PurgeGroups, PutGroupCredentials
-from omsd.ports.taskstore import CredentialsUnreadableError
+from omsd.ports.taskstore import CredentialsUnreadableError, NoteCreation
 from omsd.scheduler.scheduler import Scheduler
 from omsd.service.calls import ChangeGroup, CreateGroup
 from omsd.service.desk import NewTask, TaskDesk
@@ -50,11 +51,11 @@ from omsd.service.group_planner import GroupPlanner, PlanQuestion
 from omsd.service.hot import HotGroup, HotState, HotTask, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import retryable_num
+from omsd.service.quotas import QuotaKeeper
 from omsd.telemetry.logging import get_logger
 
 _log = get_logger(__name__)
 
-DAY_MS = 24 * 3600 * 1000
 # Active time that a crash may lose.
 _COUNT_TIME_S = 30.0
 
@@ -71,7 +72,7 @@ _NO_KEYS = Failure("TRF.0001", "the stored credentials cannot be read; retry the
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """How groups are planned. max_per_day: creations of a project in 24 hours.
+    """How groups are planned.
 
     members_per_step: tasks of a group that are moved in one transaction; others wait meanwhile.
     """
@@ -79,7 +80,6 @@ class Planning:
     store: GroupStore
     planner: GroupPlanner
     target: TaskTarget
-    max_per_day: int = 100
     members_per_step: int = 100
 
 
@@ -95,6 +95,7 @@ class GroupBook:
         clock: Clock,
         planning: Planning,
         post: Callable[[GroupOrder], None],
+        quotas: QuotaKeeper,
     ) -> None:
         self._state = state
         self._desk = desk
@@ -104,6 +105,7 @@ class GroupBook:
         self._store = planning.store
         self._planning = planning
         self._post = post
+        self._quotas = quotas
         self._mover = GroupMover(state, scheduler, clock, planning.planner)
         # Read from the store for a call or a task; they go again if nothing came of it.
         self._loaded: set[GroupId] = set()
@@ -115,14 +117,7 @@ class GroupBook:
             if earlier is not None:
                 return same_group(earlier, wish.request_fingerprint)
         now_ms = int(self._clock.now_s() * 1000)
-        created_num = await self._store.count_groups_created(wish.project_id, now_ms - DAY_MS)
-        if created_num >= self._planning.max_per_day:
-            raise RequestError(
-                "OMS.1037",
-                f"the project has created {created_num} task groups in 24 hours, and may create {self._planning.max_per_day}; "
-                "try again later",
-                refusal=Refusal.QUOTA,
-            )
+        await self._quotas.check_creation(wish.project_id, CreationKind.GROUP, now_ms)
         if not self._state.last_group_number:
             self._state.last_group_number = await self._store.last_group_number()
         group = TaskGroup(
@@ -136,7 +131,11 @@ class GroupBook:
             request_id=wish.request_id,
             request_fingerprint=wish.request_fingerprint,
         )
-        stage.changes += [PurgeGroups(wish.project_id, now_ms - DAY_MS), InsertGroup(group)]
+        stage.changes += [
+            PurgeGroups(wish.project_id, now_ms - DAY_MS),
+            InsertGroup(group),
+            NoteCreation(wish.project_id, CreationKind.GROUP, now_ms),
+        ]
         stage.changes.append(PutGroupCredentials(group, wish.credentials))
         hot = self._state.groups[group.group_id] = HotGroup(group, {}, keys=wish.credentials)
         stage.after.append(partial(self._scheduler.set_group_windows, group.group_id, group.windows))

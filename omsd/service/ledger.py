@@ -15,12 +15,14 @@ from omsd.domain.manifest import ListsFound, plan_manifests
 from omsd.domain.model import Shard, ShardId, ShardKind, Task, TaskId, TaskState, TaskType
 from omsd.domain.object_lists import NOT_STORED
 from omsd.domain.plan import plan_shards
+from omsd.domain.quotas import CreationKind, Quotas
 from omsd.domain.task_machine import Decisive, Planned, Recovered, SlotGranted
 from omsd.ports.clock import Clock
 from omsd.ports.listspool import ListSpool
 from omsd.ports.taskstore import (
     CorruptRowError,
     LeaseShard,
+    NoteCreation,
     TaskStore,
     TaskStoreError,
 )
@@ -35,6 +37,7 @@ from omsd.service.group_orders import GroupOrder
 from omsd.service.hot import HotShard, HotState, HotTask, Lease, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import Mover, Supplies
+from omsd.service.quotas import QuotaKeeper
 from omsd.service.recorder import ListRecorder
 from omsd.service.uploads import UploadBook
 
@@ -60,19 +63,25 @@ class Ledger:
         *,
         zone: tzinfo,
         last_ids: tuple[TaskId, ShardId],
+        quotas: QuotaKeeper | None = None,
     ) -> None:
         self._store = store
         self._channel = channel
         self._scheduler = scheduler
         self._board = board
+        self._clock = clock
+        self._quotas = quotas or QuotaKeeper(store, Quotas(), zone)
         self._state = HotState(*last_ids)
         self.sweeps_due = asyncio.Event()
-        self._mover = Mover(self._state, scheduler, board, clock, self.sweeps_due.set)
+        self.notices_due = asyncio.Event()
+        self._mover = Mover(self._state, scheduler, board, clock, self.sweeps_due.set, self.notices_due.set)
         self._recorder = ListRecorder(spool)
         self._uploads = UploadBook(self._state, self._mover, scheduler)
         self._accounts = Accounts(self._state, self._mover, self._recorder, self._uploads, scheduler, board)
         self._desk = TaskDesk(store, self._state, self._mover, self._accounts, scheduler, clock, zone)
-        self._groups = GroupBook(self._state, self._desk, scheduler, board, clock, planning, channel.order)
+        self._groups = GroupBook(
+            self._state, self._desk, scheduler, board, clock, planning, channel.order, self._quotas
+        )
 
     async def run(self) -> None:
         """Works until the channel is closed and drained.
@@ -202,6 +211,10 @@ class Ledger:
         )
         if earlier is not None:
             return same_request(earlier, wish.request_fingerprint)
+        now_ms = int(self._clock.now_s() * 1000)
+        # All before is committed, and nobody else creates: of two calls that race the second finds the first.
+        await self._quotas.check_task(wish.project_id, now_ms)
+        stage.changes.append(NoteCreation(wish.project_id, CreationKind.TASK, now_ms))
         new = NewTask(
             project_id=wish.project_id,
             spec=wish.spec,

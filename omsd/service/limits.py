@@ -97,6 +97,14 @@ CREATE_LIMITS: Limits = MappingProxyType(
     }
 )
 
+SMN_LIMITS: Limits = MappingProxyType(
+    {
+        "topic_urn": Text(1024),
+        "trigger_conditions": Count(2),
+        "message_template_name": Text(255, charset=NAME),
+    }
+)
+
 LIST_FILE_LIMITS: Limits = MappingProxyType(
     {
         "list_file_key": Text(1024),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from omsd.domain.catalogue import (
@@ -18,6 +18,7 @@ from omsd.domain.model import CloudType, Location
 from omsd.service.findings import Findings
 from omsd.service.limits import BUCKET_NAME_LENGTHS
 from omsd.service.needs import NODE_NEEDS
+from omsd.service.notice_topics import NoticeTopics
 from omsd.service.requests import DstNode, SrcNode
 
 NOT_YET = "not supported by this server yet; "
@@ -34,11 +35,12 @@ class ValidationPolicy:
     """What this server was configured to serve.
 
     served_regions: destination regions, empty = all. known_endpoints: those with an [[endpoint]]
-    of their own.
+    of their own. notices: topics that may be told of the end of a task.
     """
 
     served_regions: frozenset[str] = frozenset()
     known_endpoints: frozenset[tuple[CloudType, str]] = frozenset()
+    notices: NoticeTopics = field(default_factory=NoticeTopics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

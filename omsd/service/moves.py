@@ -16,6 +16,8 @@ from omsd.domain.model import (
     TaskState,
     TaskWork,
 )
+from omsd.domain.notice_facts import facts_of
+from omsd.domain.notices import task_owner
 from omsd.domain.plan import ShardDraft
 from omsd.domain.task_machine import (
     Act,
@@ -29,6 +31,7 @@ from omsd.domain.task_machine import (
     step,
 )
 from omsd.ports.clock import Clock
+from omsd.ports.notices import AddNotice, DropNotices
 from omsd.ports.taskstore import (
     AddShards,
     DeleteTask,
@@ -75,12 +78,14 @@ class Mover:
         board: LiveBoard,
         clock: Clock,
         wake_sweeper: Callable[[], None],
+        wake_notifier: Callable[[], None],
     ) -> None:
         self._state = state
         self._scheduler = scheduler
         self._board = board
         self._clock = clock
         self._wake_sweeper = wake_sweeper
+        self._wake_notifier = wake_notifier
 
     def move(self, hot: HotTask, event: TaskEvent, stage: Stage, supplies: Supplies | None = None) -> None:
         """The task has taken the event. Raises RequestError if it is refused; then nothing has changed."""
@@ -166,7 +171,7 @@ class Mover:
             case Act.RETRY_FAILED:
                 self._retry_failed(hot, supplies.retry, stage)
             case Act.REMOVE:
-                stage.changes += [DueSweep(task_id), DeleteTask(task_id)]
+                stage.changes += [DueSweep(task_id), DropNotices(task_owner(task_id)), DeleteTask(task_id)]
                 stage.after.append(self._wake_sweeper)
                 stage.discards.append(task_id)
                 self._state.tasks.pop(task_id, None)
@@ -180,7 +185,11 @@ class Mover:
         task_id = hot.task.task_id
         match effect:
             case Act.ENQUEUE:
-                stage.after.append(partial(self._scheduler.enqueue, task_id, hot.task.priority))
+                stage.after.append(
+                    partial(
+                        self._scheduler.enqueue, task_id, hot.task.priority, project_id=hot.task.project_id
+                    )
+                )
             case Act.WITHDRAW:
                 stage.after.append(partial(self._scheduler.withdraw, task_id))
             case Act.BEGIN_WORK:
@@ -197,6 +206,8 @@ class Mover:
                 stage.after.append(partial(self._scheduler.drain, task_id))
             case Act.CUT_LEASES:
                 stage.after.append(partial(self._scheduler.cut, task_id))
+            case Act.NOTIFY:
+                self._notify(hot, stage)
 
     def _begin_work(self, hot: HotTask, stage: Stage, supplies: Supplies) -> None:
         hot.stint = self._state.next_stint()
@@ -208,7 +219,7 @@ class Mover:
         task = hot.task
         work = TaskWork(task.task_id, task.spec, supplies.credentials, task.run, task.started_ms / 1000)
         begin = partial(self._scheduler.begin, work, hot.stint, task.priority, task.windows)
-        stage.after.append(partial(begin, group_id=task.group_id or None))
+        stage.after.append(partial(begin, project_id=task.project_id, group_id=task.group_id or None))
 
     def _keep_for_sweep(self, hot: HotTask, stage: Stage) -> None:
         """Uploads can only be aborted with the destination's keys: these stay, sealed, as long as any may be open."""
@@ -224,6 +235,17 @@ class Mover:
             stage.changes.append(DropSweep(task.task_id))
         if due:
             stage.after.append(self._wake_sweeper)
+
+    def _notify(self, hot: HotTask, stage: Stage) -> None:
+        """A notice is due in the transaction that ends the task; what is told of an earlier end is shown no more."""
+        config, owner = hot.task.spec.smn, task_owner(hot.task.task_id)
+        if config is None:
+            return
+        if config.wants(succeeded=hot.task.state is TaskState.SUCCEEDED):
+            stage.changes.append(AddNotice(owner, config, facts_of(hot.task)))
+            stage.after.append(self._wake_notifier)
+        else:
+            stage.changes.append(DropNotices(owner))
 
     def _retry_failed(self, hot: HotTask, retry: Retry, stage: Stage) -> None:
         """The failed objects are unaccounted for again; they stay listed, their sizes are found anew."""

@@ -224,7 +224,8 @@ class SyncLedger:
         if theirs_num >= self._limits.tasks_num:
             raise RequestError(
                 "OMS.0077",
-                f"the project has {theirs_num} synchronization tasks, which is the most; delete one first",
+                f"the project has {theirs_num} synchronization tasks and may have {self._limits.tasks_num} ([quotas] sync_tasks); "
+                "there is room again when one of them is deleted",
                 refusal=Refusal.QUOTA,
             )
         self._last_number = SyncNumber(self._last_number + 1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, replace
 
 import xxhash
 
@@ -20,7 +20,9 @@ from omsd.domain.model import (
     TaskSpec,
     TaskState,
 )
+from omsd.domain.notices import task_owner
 from omsd.ports.clock import Clock
+from omsd.ports.notices import NoticeStore
 from omsd.ports.taskstore import TaskQuery, TaskStore
 from omsd.service import requests
 from omsd.service.calls import ChangeTask, ChangeTasks, CreateTask
@@ -29,6 +31,7 @@ from omsd.service.desk import unknown_task
 from omsd.service.ledger import same_request
 from omsd.service.live import LiveBoard
 from omsd.service.probing import EndsProbe
+from omsd.service.quotas import QuotaKeeper
 from omsd.service.validation import (
     ValidationPolicy,
     validate_bandwidth,
@@ -55,6 +58,8 @@ class TaskService:
         ends: EndsProbe,
         clock: Clock,
         policy: ValidationPolicy,
+        notices: NoticeStore,
+        quotas: QuotaKeeper,
     ) -> None:
         self._store = store
         self._channel = channel
@@ -62,16 +67,20 @@ class TaskService:
         self._ends = ends
         self._clock = clock
         self._policy = policy
+        self._notices = notices
+        self._quotas = quotas
 
     async def create(self, project_id: str, request: requests.CreateTask) -> Task:
         """The task waits for its slot; a repeat with the same request_id returns the same task. Source: API reference 5.2.3."""
         request_id = validate_request_id(request.request_id)
-        valid = validate_create(request, self._policy)
+        valid = validate_create(request, self._policy, project_id=project_id)
         fingerprint = fingerprint_of(valid.spec, valid.windows, valid.priority)
         if request_id:
             earlier = await self._store.find_request(project_id, request_id)
             if earlier is not None:
                 return same_request(earlier, fingerprint)
+        # The ledger decides; but who has no room left need not wait for two clouds to hear it, nor bother them.
+        await self._quotas.check_task(project_id, int(self._clock.now_s() * 1000))
         await self._ends.check(valid.spec, valid.credentials)
         wish = CreateTask(
             project_id, valid.spec, valid.credentials, valid.priority, valid.windows, request_id, fingerprint
@@ -100,7 +109,7 @@ class TaskService:
         group_id = GroupId(valid.group_id) if valid.group_id else None
         query = TaskQuery(project_id, valid.offset, valid.limit, state, valid.name_part, group_id)
         tasks, count = await self._store.list_tasks(query)
-        return TaskPage(tuple(self._board.view(task) for task in tasks), count)
+        return TaskPage(await self._views(tasks), count)
 
     async def start(self, project_id: str, task_id: int, request: requests.StartTask) -> None:
         """A paused or failed task waits for its slot again, with these keys. Source: API reference 5.2.5."""
@@ -155,7 +164,20 @@ class TaskService:
         task = self._board.task(task_id) or await self._store.get_task(task_id)
         if task is None or task.project_id != project_id:
             return None
-        return self._board.view(task)
+        return (await self._views((task,)))[0]
+
+    async def _views(self, tasks: Sequence[Task]) -> tuple[TaskView, ...]:
+        """The tasks with what is under way, and with what became of their notices."""
+        views = [self._board.view(task) for task in tasks]
+        owners = [
+            task_owner(view.task.task_id)
+            for view in views
+            if view.task.spec.smn is not None and view.task.state in _WATCH_ENDS
+        ]
+        if not owners:
+            return tuple(views)
+        found = await self._notices.smn_infos(owners)
+        return tuple(replace(view, smn=found.get(task_owner(view.task.task_id))) for view in views)
 
     async def _change(
         self,

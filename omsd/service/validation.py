@@ -43,6 +43,7 @@ from omsd.service.locations import (
     is_same_bucket,
 )
 from omsd.service.needs import BATCH_NEEDS, CREATE_NEEDS, RULE_NEEDS, START_NEEDS, START_SOURCE_NEEDS
+from omsd.service.notice_topics import check_smn
 from omsd.service.requests import (
     BandwidthRule,
     BatchUpdateTasks,
@@ -75,7 +76,6 @@ _FIRST_MILLISECONDS = 100_000_000_000
 _CREATE_NOT_YET: Mapping[str, str] = {
     "src_node.json_auth_file": "leave it out; for Google send the HMAC keys as ak and sk",
     "source_cdn": "leave it out",
-    "smn_config": "leave it out",
 }
 _START_NOT_YET: Mapping[str, str] = {
     "json_auth_file": "leave it out",
@@ -122,7 +122,7 @@ class ValidatedBatch:
     priority: Priority | None
 
 
-def validate_create(request: CreateTask, policy: ValidationPolicy) -> ValidatedTask:
+def validate_create(request: CreateTask, policy: ValidationPolicy, *, project_id: str = "") -> ValidatedTask:
     """The task a caller asks for. Raises RequestError with every wrong field.
 
     CRC64 overwriting and checking is taken for every cloud, though documented for three: where an end
@@ -137,11 +137,12 @@ def validate_create(request: CreateTask, policy: ValidationPolicy) -> ValidatedT
     findings.need(CREATE_NEEDS, replace(request, src_node=src))
     _refuse(findings, request, _CREATE_NOT_YET)
     task_type = _task_type(findings, request)
+    destination = check_destination(findings, dst, policy)
     spec = TaskSpec(
         source=replace(
             check_source(findings, src, policy), requester_pays=bool(request.enable_requester_pays)
         ),
-        destination=check_destination(findings, dst, policy),
+        destination=destination,
         task_type=task_type,
         object_keys=_object_keys(findings, src, task_type),
         list_file=check_list_file(findings, src.list_file, dst, task_type),
@@ -160,6 +161,9 @@ def validate_create(request: CreateTask, policy: ValidationPolicy) -> ValidatedT
         record_failed_objects=request.enable_failed_object_recording is not False,
         encrypt_kms=bool(request.enable_kms),
         restore_archived=bool(request.enable_restore),
+        smn=check_smn(
+            findings, request.smn_config, policy.notices, project_id=project_id, destination=destination
+        ),
         thread_num=request.thread_num or 0,
     )
     _check_no_loop(findings, spec)

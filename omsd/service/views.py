@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omsd.domain.model import Counters, Task
+from omsd.domain.notices import SmnInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class TaskView:
 
     counters: durable plus what running shards did since. complete_size_bytes: done so far (moved, skipped, and what is on its way);
     progress 0..1, 1.0 only when nothing is left. speed over the last seconds, 0 unless Migrating. left_ms 0 if unknown or nothing is left.
+    smn: what became of the notice of its end; None if it has not ended, or nobody wanted to hear of such an end.
     """
 
     task: Task
@@ -24,6 +26,7 @@ class TaskView:
     speed_bytes_per_s: int
     total_ms: int
     left_ms: int
+    smn: SmnInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

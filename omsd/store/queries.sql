@@ -148,6 +148,14 @@ ORDER BY task_id DESC LIMIT :limit OFFSET :offset;
 SELECT count(*) FROM tasks
 WHERE project_id = :project_id AND (:state = 0 OR state = :state) AND instr(name, :name_part) > 0;
 
+-- name: count_tasks_in
+SELECT count(*) FROM tasks WHERE project_id = :project_id AND state = :state;
+
+-- name: add_creation
+INSERT INTO creations (project_id, kind, created_ms) VALUES (:project_id, :kind, :created_ms);
+
+-- name: prune_creations
+DELETE FROM creations WHERE created_ms <= :before_ms;
 -- name: list_group_tasks
 SELECT *, (
     SELECT count(*) FROM tasks
@@ -165,7 +173,11 @@ WHERE group_id = :group_id AND group_id <> '' AND project_id = :project_id AND (
     AND instr(name, :name_part) > 0;
 
 -- name: count_created
-SELECT count(*) FROM tasks WHERE project_id = :project_id AND created_ms >= :since_ms;
+SELECT count(*) FROM creations WHERE project_id = :project_id AND kind = :kind AND created_ms > :since_ms;
+
+-- name: created_at
+SELECT created_ms FROM creations WHERE project_id = :project_id AND kind = :kind AND created_ms > :since_ms
+ORDER BY created_ms LIMIT 1 OFFSET :place;
 
 -- name: tasks_in_state
 SELECT * FROM tasks WHERE state = :state ORDER BY task_id;
@@ -317,6 +329,30 @@ SELECT
         (SELECT coalesce(max(:first_work_id - task_id), 0) FROM sweeps WHERE task_id < :first_work_id)
     ),
     (SELECT coalesce(max(event_id), 0) FROM sync_events);
+
+-- name: add_notice
+INSERT INTO notices (owner_kind, owner_id, config, facts, state, hidden, error_code, detail)
+VALUES (:owner_kind, :owner_id, :config, :facts, 'due', 0, '', '');
+
+-- name: drop_settled_notices
+DELETE FROM notices WHERE owner_kind = :owner_kind AND owner_id = :owner_id AND state <> 'due';
+
+-- name: hide_due_notices
+UPDATE notices SET hidden = 1 WHERE owner_kind = :owner_kind AND owner_id = :owner_id;
+
+-- name: settle_notice
+UPDATE notices SET state = :state, error_code = :error_code, detail = :detail WHERE notice_id = :notice_id;
+
+-- name: drop_hidden_notice
+DELETE FROM notices WHERE notice_id = :notice_id AND hidden = 1;
+
+-- name: due_notices
+SELECT notice_id, owner_kind, owner_id, config, facts FROM notices
+WHERE state = 'due' AND notice_id > :after ORDER BY notice_id LIMIT :limit;
+
+-- name: latest_notice
+SELECT notice_id, config, state, error_code, detail FROM notices
+WHERE owner_kind = :owner_kind AND owner_id = :owner_id AND hidden = 0;
 
 -- name: insert_group
 INSERT INTO task_groups VALUES (

@@ -34,6 +34,7 @@ from omsd.domain.model import (
     TaskState,
     TaskType,
 )
+from omsd.domain.notices import NoticeLanguage, SmnConfig, Trigger
 from omsd.ports.taskstore import CorruptRowError
 
 Value = str | int | float | bytes | None
@@ -114,7 +115,19 @@ def spec_from_json(text: str) -> TaskSpec:
     raw["consistency_check"] = ConsistencyCheck(raw["consistency_check"])
     raw["storage_policy"] = StoragePolicy(raw["storage_policy"])
     raw["list_file"] = ListFileRef(**raw["list_file"]) if raw["list_file"] else None
+    # Tasks of before there were notices have no such entry.
+    raw["smn"] = smn_from_json(raw["smn"]) if raw.get("smn") else None
     return TaskSpec(**raw)
+
+
+def smn_from_json(raw: Mapping[str, Any]) -> SmnConfig:
+    """From the form that asdict() gives. Raises ValueError, KeyError or TypeError if it is damaged."""
+    return SmnConfig(
+        raw["topic_urn"],
+        tuple(map(Trigger, raw["triggers"])),
+        NoticeLanguage(raw["language"]),
+        raw["template_name"],
+    )
 
 
 def _location(raw: dict[str, Any]) -> Location:

@@ -27,6 +27,7 @@ from omsd.domain.model import (
     TaskState,
     UploadIntent,
 )
+from omsd.domain.quotas import CreationKind
 from omsd.ports.taskstore import (
     Change,
     FailedObject,
@@ -144,11 +145,25 @@ class SqliteTaskStore:
         self._pages.keep(query, page, moment)
         return page
 
-    async def count_created(self, project_id: str, since_ms: int) -> int:
-        """How many of the project's tasks were created since; deleted ones are not known any more."""
-        rows = await self.read("count_created", {"project_id": project_id, "since_ms": since_ms})
-        count: int = rows[0][0]
+    async def count_in(self, project_id: str, states: Sequence[TaskState]) -> int:
+        """How many of the project's tasks are in one of these states."""
+        count = 0
+        for state in states:
+            rows = await self.read("count_tasks_in", {"project_id": project_id, "state": int(state)})
+            count += rows[0][0]
         return count
+
+    async def count_created(self, project_id: str, kind: CreationKind, since_ms: int) -> int:
+        """How many things of a kind the project has created later than this, at most a day ago; also those that are deleted."""
+        wanted: Row = {"project_id": project_id, "kind": kind.value, "since_ms": since_ms}
+        count: int = (await self.read("count_created", wanted))[0][0]
+        return count
+
+    async def created_at(self, project_id: str, kind: CreationKind, since_ms: int, place: int) -> int:
+        """When one of them was created, counted from 0 for the oldest; 0 if there are not so many."""
+        wanted: Row = {"project_id": project_id, "kind": kind.value, "since_ms": since_ms, "place": place}
+        rows = await self.read("created_at", wanted)
+        return rows[0]["created_ms"] if rows else 0
 
     async def tasks_in(self, states: Sequence[TaskState]) -> tuple[Task, ...]:
         """Every task in one of these states, of all projects, oldest first."""

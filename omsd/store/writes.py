@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from omsd.domain.quotas import DAY_MS
 from omsd.ports.groupstore import (
     DropGroupCredentials,
     InsertGroup,
@@ -12,6 +13,7 @@ from omsd.ports.groupstore import (
     PutGroupCredentials,
     UpdateGroup,
 )
+from omsd.ports.notices import AddNotice, DropNotices
 from omsd.ports.taskstore import (
     AddFailed,
     AddShards,
@@ -33,6 +35,7 @@ from omsd.ports.taskstore import (
     InsertTask,
     LeaseShard,
     NarrowShard,
+    NoteCreation,
     PutCredentials,
     PutIntent,
     PutListPart,
@@ -44,6 +47,7 @@ from omsd.ports.taskstore import (
     UpdateTask,
 )
 from omsd.store.grouprows import group_writes
+from omsd.store.noticerows import notice_writes
 from omsd.store.rows import Row, checkpoint_to_row, shard_to_row, task_to_row
 from omsd.store.seal import Sealer
 from omsd.store.uploadrows import sweep_writes, upload_writes
@@ -88,6 +92,8 @@ def _writes_of(change: Change, sealer: Sealer) -> Sequence[tuple[str, Sequence[R
             return sweep_writes(change, sealer)
         case PutListPart() | DropListPart() | DropListParts():
             return (_list_write(change),)
+        case AddNotice() | DropNotices() | NoteCreation():
+            return _outside_writes(change)
         case InsertGroup() | UpdateGroup() | PurgeGroups() | PutGroupCredentials() | DropGroupCredentials():
             return (group_writes(change, sealer),)
         case _:
@@ -141,6 +147,19 @@ def _failure_writes(change: AddFailed | DropFailed | TallyFailures) -> Sequence[
         case TallyFailures():
             row = {**task, "code": change.code, "failed_num": change.failed_num, "message": change.message}
             return (("tally_failures", (row,)),)
+
+
+def _outside_writes(change: AddNotice | DropNotices | NoteCreation) -> Sequence[tuple[str, Sequence[Row]]]:
+    """Rows that outlive the task they were written for."""
+    if not isinstance(change, NoteCreation):
+        return notice_writes(change)
+    row: Row = {
+        "project_id": change.project_id,
+        "kind": change.kind.value,
+        "created_ms": change.created_ms,
+    }
+    before: Row = {"before_ms": change.created_ms - DAY_MS}
+    return (("prune_creations", (before,)), ("add_creation", (row,)))
 
 
 def _list_write(change: PutListPart | DropListPart | DropListParts) -> tuple[str, Sequence[Row]]:

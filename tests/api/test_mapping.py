@@ -30,6 +30,7 @@ from omsd.domain.model import (
     TaskState,
     TaskType,
 )
+from omsd.domain.notices import SmnInfo
 from omsd.pb.v1 import task_pb2, types_pb2
 from omsd.service.views import TaskPage, TaskView
 
@@ -321,6 +322,43 @@ def test_an_absent_policy_of_a_batch_stays_and_an_empty_one_removes() -> None:
     assert mapping.batch_update_from_pb(task_pb2.BatchUpdateTasksRequest()).bandwidth_policy is None
     empty = task_pb2.BatchUpdateTasksRequest(bandwidth_policy=task_pb2.BandwidthPolicySet())
     assert mapping.batch_update_from_pb(empty).bandwidth_policy == ()
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        (None, None),
+        (SmnInfo(sent=True, pending=False, error_code="", topic_name=""), (True, "", "", False, "")),
+        (SmnInfo(sent=False, pending=True, error_code="", topic_name="t"), (False, "", "t", True, "")),
+        (
+            SmnInfo(sent=False, pending=False, error_code="OMS.0161", topic_name="t", detail="refused"),
+            (False, "OMS.0161", "t", False, "refused"),
+        ),
+    ],
+)
+def test_what_became_of_a_notice_is_told_or_absent(
+    info: SmnInfo | None, expected: tuple[object, ...] | None
+) -> None:
+    task = Task(
+        TaskId(1),
+        "p",
+        "n",
+        TaskSpec(Location(CloudType.AWS, "", "b"), Location(CloudType.AWS, "", "c"), TaskType.PREFIX, ("",)),
+        TaskState.SUCCEEDED,
+        Priority.LOW,
+        (),
+        1,
+    )
+    message = mapping.task_to_pb(TaskView(task, Counters(), True, 0, 0, 1.0, 0, 0, 0, smn=info))
+    found = message.smn_info
+    told = (
+        found.notify_result,
+        found.notify_error_message,
+        found.topic_name,
+        found.is_pending,
+        found.notify_error_detail,
+    )
+    assert (told if message.HasField("smn_info") else None) == expected
 
 
 def test_the_empty_prefix_is_kept() -> None:

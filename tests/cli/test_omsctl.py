@@ -74,7 +74,8 @@ async def test_every_option_of_create_reaches_its_field(omsctl: Omsctl, tasks: F
         *("--overwrite", "no_overwrite", "--check", "CRC64", "--storage", "ia", "--priority", "high"),
         *("--since", "1700000000", "--window", "08:00-18:00=20MB", "--window", "22:00-02:00=1.5MiB/s"),
         *("--metadata", "--no-record-failed", "--restore", "--kms", "--requester-pays", "--request-id", "x1"),
-        *("--project", "p2", "-o", "json"),
+        *("--notify-topic", "urn:smn:r:p:t", "--notify-on", "failure", "--notify-language", "zh-cn"),
+        *("--notify-template", "oms_end", "--project", "p2", "-o", "json"),
     )
     assert (done.code, done.err) == (0, "")
     assert done.json == {"id": next(iter(tasks.tasks)), "task_name": "from-to"}
@@ -85,6 +86,12 @@ async def test_every_option_of_create_reaches_its_field(omsctl: Omsctl, tasks: F
     assert (request.src_node.object_key, request.src_node.app_id) == (("a b", "dir/"), "app")
     assert (request.src_node.cloud_type, request.dst_node.cloud_type) == ("Tencent", "HuaweiCloud")
     assert request == requests.CreateTask(
+        smn_config=requests.SmnConfig(
+            topic_urn="urn:smn:r:p:t",
+            trigger_conditions=("FAILURE",),
+            language="zh-cn",
+            message_template_name="oms_end",
+        ),
         src_node=request.src_node,
         dst_node=request.dst_node,
         task_type="object",
@@ -105,6 +112,13 @@ async def test_every_option_of_create_reaches_its_field(omsctl: Omsctl, tasks: F
         enable_requester_pays=True,
         request_id="x1",
     )
+
+
+async def test_a_template_without_a_topic_is_wrong_usage(omsctl: Omsctl, tasks: FakeTaskService) -> None:
+    done = await omsctl(*CREATE, "--notify-template", "oms_end")
+    assert done.code == 2
+    assert "--notify-topic" in done.err
+    assert tasks.calls == []
 
 
 async def test_create_from_a_list_file_names_its_bucket_and_key(

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from omsd.cli import progress, show
-from omsd.cli.request import seconds_from, split_location, windows_from
+from omsd.cli.request import seconds_from, smn_config, split_location, windows_from
 from omsd.cli.session import UsageError
 from omsd.pb.v1 import task_pb2, types_pb2
 
@@ -120,3 +120,30 @@ def test_help_is_there_without_loading_grpc_or_rich() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert "LOADED []" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [("success,failure", ["SUCCESS", "FAILURE"]), (" Fail ", ["FAIL"]), ("SUCCESS,", ["SUCCESS"])],
+)
+def test_the_ends_that_are_told(ends: str, expected: list[str]) -> None:
+    assert list(smn_config("urn", ends, "en-us", None).trigger_conditions) == expected
+
+
+@pytest.mark.parametrize("ends", ["", ",", "always", "success;failure"])
+def test_other_ends_are_refused(ends: str) -> None:
+    with pytest.raises(UsageError, match="--notify-on"):
+        smn_config("urn", ends, "en-us", None)
+
+
+def test_what_became_of_a_notice_in_words() -> None:
+    task = task_pb2.Task(src_node=task_pb2.SrcNodeResp(), dst_node=task_pb2.DstNodeResp())
+    assert "notice" not in dict(show.details(task))
+    task.smn_info.CopyFrom(types_pb2.SmnInfo(notify_result=True))
+    assert dict(show.details(task))["notice"] == "sent"
+    pending = types_pb2.SmnInfo(is_pending=True, topic_name="team")
+    assert show.notice_text(pending) == "being sent to team"
+    failed = types_pb2.SmnInfo(
+        topic_name="team", notify_error_message="OMS.0161", notify_error_detail="refused"
+    )
+    assert show.notice_text(failed) == "not sent to team: OMS.0161 refused"

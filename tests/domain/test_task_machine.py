@@ -208,6 +208,9 @@ def test_random_events_keep_the_invariants(history: list[tuple[TaskEvent, int]])
         # Active time runs exactly while the task works.
         assert bool(task.active_since_ms) == (task.state in {M, G})
         assert task.run - before.run in {0, 1}
+        # Each end is told once, and nothing else is.
+        ended = before.state not in {F, S} and task.state in {F, S}
+        assert transition.effects.count(Act.NOTIFY) == int(ended)
         assert task.state is not S or task.listing_over
     assert refusals <= {"OMS.0063", "OMS.0065", "OMS.0066", "OMS.0070", "OMS.0086", "OMS.0167"}
 

@@ -19,7 +19,9 @@ class FaultyStore:
         self.get_task = store.get_task
         self.find_request = store.find_request
         self.list_tasks = store.list_tasks
+        self.count_in = store.count_in
         self.count_created = store.count_created
+        self.created_at = store.created_at
         self.tasks_in = store.tasks_in
         self.credentials = store.credentials
         self.open_shards = store.open_shards

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omsd.domain.model import LeaseId, Priority, ShardId, TaskId
 from omsd.scheduler.leases import LeaseBook
+from omsd.scheduler.orders import GrantSlot, Order
 from omsd.scheduler.queue import WaitingQueue
+from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
 from omsd.scheduler.weights import WEIGHT, StrideShares
 from tests.fakes.clock import FakeClock
+from tests.fakes.executor import FakeExecutor, World
 from tests.scheduler.test_shares import work_of
 
 AGING_S = 100.0
@@ -202,3 +207,62 @@ def test_no_running_task_waits_for_more_turns_than_the_weights_of_the_others_all
                     # Between two of its turns a LOW task sees each HIGH one run four times, and once more at the edges.
                     ratio = WEIGHT[running[chosen]] / WEIGHT[running[task_id]]
                     assert passed_over[task_id][chosen] <= ratio + 1
+
+
+@given(
+    events=st.lists(
+        st.one_of(
+            st.tuples(st.just("arrive"), PRIORITIES, st.integers(0, 3)),
+            st.tuples(st.just("end"), st.just(Priority.LOW), st.integers(0, 8)),
+            st.tuples(st.just("wait"), st.just(Priority.LOW), st.integers(0, 150)),
+        ),
+        max_size=60,
+    ),
+    machine=st.integers(1, 6),
+    quota=st.integers(0, 4),
+)
+@settings(max_examples=60)
+def test_no_project_has_more_than_its_quota_and_no_place_is_left_to_nobody(
+    events: list[tuple[str, Priority, int]], machine: int, quota: int
+) -> None:
+    asyncio.run(_places(events, machine, quota))
+
+
+async def _places(events: list[tuple[str, Priority, int]], machine: int, quota: int) -> None:
+    """The test plays the ledger: what is granted begins."""
+    clock, orders = FakeClock(), list[Order]()
+    made = Scheduler(
+        FakeExecutor(World({})),
+        clock,
+        orders.append,
+        SchedulerSettings(machine, UTC, parallel_tasks=quota),
+    )
+    project_of: dict[TaskId, str] = {}
+    waiting: list[TaskId] = []
+    running: list[TaskId] = []
+    async with asyncio.TaskGroup() as group:
+        loop = group.create_task(made.run())
+        for what, priority, number in events:
+            if what == "arrive":
+                task_id = TaskId(len(project_of) + 1)
+                project_of[task_id] = f"p{number}"
+                waiting.append(task_id)
+                made.enqueue(task_id, priority, project_id=f"p{number}")
+            elif what == "wait":
+                clock.advance(float(number))
+            elif running:
+                made.withdraw(running.pop(number % len(running)))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            granted = [order.task_id for order in orders if isinstance(order, GrantSlot)]
+            orders.clear()
+            for task_id in granted:
+                waiting.remove(task_id)
+                running.append(task_id)
+                made.begin(work_of(task_id), 1, Priority.LOW, (), project_id=project_of[task_id])
+            used = Counter(project_of[task_id] for task_id in running)
+            assert len(running) <= machine
+            assert not quota or all(num <= quota for num in used.values())
+            if len(running) < machine:
+                assert all(quota and used[project_of[task_id]] >= quota for task_id in waiting)
+        loop.cancel()

@@ -12,6 +12,7 @@ from pathlib import Path
 from omsd.domain.group import GroupState
 from omsd.domain.group_plan import TaskTarget
 from omsd.domain.model import LeaseId, Task, TaskState
+from omsd.domain.quotas import Quotas
 from omsd.ports.taskstore import TaskStoreError
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
 from omsd.service import requests
@@ -23,13 +24,16 @@ from omsd.service.group_views import GroupView
 from omsd.service.groups import GroupService
 from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
+from omsd.service.notice_topics import NoticeTopics
 from omsd.service.probing import EndsProbe
+from omsd.service.quotas import QuotaKeeper
 from omsd.service.recovery import Recovery, recover
 from omsd.service.sweeper import Sweeper
 from omsd.service.tasks import TaskService
 from omsd.service.validation import ValidationPolicy
 from omsd.service.views import TaskView
 from omsd.store.groups import SqliteGroupStore
+from omsd.store.notices import SqliteNoticeStore
 from omsd.store.spool import FileSpool
 from omsd.store.sqlite import SqliteTaskStore
 from tests.fakes.clock import FakeClock
@@ -82,6 +86,9 @@ class Control:
     groups: GroupService
     group_store: SqliteGroupStore
     recovery: Recovery
+    quotas: QuotaKeeper
+    notices: SqliteNoticeStore
+    notices_due: asyncio.Event
     died: list[Exception] = field(default_factory=list)
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -160,18 +167,27 @@ async def control_process(
     max_parallel_tasks: int = 2,
     slots: int = 2,
     reports: bool = True,
+    quotas: Quotas | None = None,
+    topics: NoticeTopics | None = None,
     target: TaskTarget = _TARGET,
     groups_per_day: int = 100,
     members_per_step: int = 100,
 ) -> AsyncIterator[Control]:
     """From start to a death without goodbye: nothing is drained at the end."""
     clock = clock or FakeClock()
+    quotas = quotas or Quotas(groups_per_day=groups_per_day)
     store = FaultyStore(await SqliteTaskStore.open(state_dir), die_at=die_at, durable=durable)
     executor = FakeExecutor(world, slots=slots, reports=reports)
     channel = EventChannel()
-    scheduler = Scheduler(executor, clock, channel.order, SchedulerSettings(max_parallel_tasks, UTC))
+    scheduler = Scheduler(
+        executor,
+        clock,
+        channel.order,
+        SchedulerSettings(max_parallel_tasks, UTC, parallel_tasks=quotas.parallel_tasks),
+    )
     board = LiveBoard(clock)
     spool = FileSpool(state_dir)
+    keeper = QuotaKeeper(store, quotas, UTC)
     group_store = SqliteGroupStore(store.real)
     planner = GroupPlanner(executor, clock, channel.order)
     ledger = Ledger(
@@ -181,19 +197,34 @@ async def control_process(
         board,
         clock,
         spool,
-        Planning(group_store, planner, target, groups_per_day, members_per_step),
+        Planning(group_store, planner, target, members_per_step),
         zone=UTC,
         last_ids=await store.last_ids(),
+        quotas=keeper,
     )
+    notices = SqliteNoticeStore(store.real)
     sweeper = Sweeper(store, executor, clock, ledger, channel, must_wait=lambda _: False)
     ends = EndsProbe(executor, clock, deadline_s=5.0)
-    service = TaskService(store, channel, board, ends, clock, ValidationPolicy())
-    groups = GroupService(group_store, store, channel, board, ends, clock, ValidationPolicy())
+    policy = ValidationPolicy(notices=topics or NoticeTopics())
+    service = TaskService(store, channel, board, ends, clock, policy, notices, keeper)
+    groups = GroupService(group_store, store, channel, board, ends, clock, policy)
     try:
         await executor.start(channel)
         recovery = await recover(store, group_store, spool, ledger)
         control = Control(
-            store, executor, clock, channel, scheduler, board, service, groups, group_store, recovery
+            store,
+            executor,
+            clock,
+            channel,
+            scheduler,
+            board,
+            service,
+            groups,
+            group_store,
+            recovery,
+            keeper,
+            notices,
+            ledger.notices_due,
         )
         async with asyncio.TaskGroup() as group:
             running = [

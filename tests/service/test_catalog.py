@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from omsd.domain.catalogue import account_url, endpoint_url, home_region, is_supported_protocol, regions
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.model import CloudType, TaskState
+from omsd.domain.quotas import CreationKind, Quotas
+from omsd.ports.taskstore import NoteCreation
 from omsd.service.catalog import CatalogService, ConfiguredEndpoint
+from omsd.service.quotas import QuotaKeeper
+from omsd.store.syncs import SqliteSyncStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
 from tests.service.harness import PROJECT, Control, control_process, create_request
@@ -18,8 +24,17 @@ PRIVATE = ConfiguredEndpoint(CloudType.AWS, "office", "http://10.0.0.1:9000")
 OTHER_HOST = ConfiguredEndpoint(CloudType.AWS, "eu-west-3", "https://s3.example.com")
 
 
-def catalog(store: object = None, clock: object = None) -> CatalogService:
-    return CatalogService(store, clock, endpoints=(PRIVATE, OTHER_HOST), max_parallel_tasks=3)  # type: ignore[arg-type]
+def catalog() -> CatalogService:
+    nothing: Any = None
+    keeper = QuotaKeeper(nothing, Quotas(), UTC)
+    return CatalogService(
+        nothing,
+        nothing,
+        endpoints=(PRIVATE, OTHER_HOST),
+        max_parallel_tasks=3,
+        quotas=keeper,
+        sync_tasks=nothing,
+    )
 
 
 def test_versions_are_v1_and_v2() -> None:
@@ -105,27 +120,41 @@ def test_every_cloud_has_a_home_to_ask_about_its_accounts(cloud: CloudType) -> N
 async def test_quotas_are_counted_in_the_store_and_survive_a_restart(tmp_path: Path) -> None:
     world, clock = World({"a": 1}), FakeClock()
     async with control_process(tmp_path, world, clock=clock, max_parallel_tasks=1) as control:
-        assert await counted(control) == (0, 0, 0)
+        assert await counted(control) == (0, 0, 0, 0, 0)
         first = await control.service.create(PROJECT, create_request())
         await control.reach(first.task_id, TaskState.MIGRATING)
         for project in (PROJECT, PROJECT, "another"):
             await control.service.create(project, create_request())
+        gone = await control.service.create(PROJECT, create_request())
+        await control.service.stop(PROJECT, gone.task_id)
+        await control.service.delete(PROJECT, gone.task_id)
+        await control.store.commit([NoteCreation(PROJECT, CreationKind.GROUP, int(clock.now_s() * 1000))])
         await control.settle()
-        assert await counted(control) == (1, 2, 3)
+        assert await counted(control) == (1, 2, 4, 1, 0)
+        assert await counted(control, "another") == (0, 1, 1, 0, 0)
     async with control_process(tmp_path, world, clock=clock, max_parallel_tasks=1) as control:
         await control.reach(first.task_id, TaskState.MIGRATING)
-        assert await counted(control) == (1, 2, 3)
-        clock.advance(24 * 60 * 60 + 1)
-        assert await counted(control) == (1, 2, 0)
+        assert await counted(control) == (1, 2, 4, 1, 0)
+        clock.advance(24 * 60 * 60)
+        assert await counted(control) == (1, 2, 0, 0, 0)
 
 
-async def counted(control: Control) -> tuple[int, ...]:
-    """Used: tasks that run, that wait, that were created in the last 24 hours; the limits are as configured."""
-    service = CatalogService(control.store, control.clock, endpoints=(), max_parallel_tasks=7)  # type: ignore[arg-type]
-    quotas = await service.quotas(PROJECT)
+async def counted(control: Control, project: str = PROJECT) -> tuple[int, ...]:
+    """Used, of each quota; the limits are as configured."""
+    service = CatalogService(
+        control.store,
+        control.clock,
+        endpoints=(),
+        max_parallel_tasks=7,
+        quotas=control.quotas,
+        sync_tasks=SqliteSyncStore(control.store.real),
+    )
+    quotas = await service.quotas(project)
     assert [(quota.name, quota.limit) for quota in quotas] == [
         ("MaxParallelTaskNum", 7),
-        ("WaitingTaskNum", 0),
-        ("CreatedTaskNum", 0),
+        ("WaitingTaskNum", 1500),
+        ("CreatedTaskNum", 1500),
+        ("CreatedGroupNum", 100),
+        ("SyncTaskNum", 5),
     ]
     return tuple(quota.used for quota in quotas)

@@ -29,7 +29,6 @@ from omsd.service.requests import (
     DstNode,
     ListFile,
     ListTasks,
-    SmnConfig,
     SourceCdn,
     SrcNode,
 )
@@ -137,7 +136,6 @@ def test_hundreds_of_wrong_fields_make_a_short_message() -> None:
     ("field", "value"),
     [
         ("source_cdn", SourceCdn()),
-        ("smn_config", SmnConfig()),
         ("task_type", "URL_LIST"),
         ("src_node.json_auth_file", "{}"),
         ("consistency_check", "no_check"),

@@ -39,6 +39,7 @@ from omsd.domain.model import (
     UploadIntent,
     UploadPlan,
 )
+from omsd.domain.notices import NoticeLanguage, SmnConfig, Trigger
 from omsd.ports.taskstore import (
     AddFailed,
     AddShards,
@@ -215,7 +216,13 @@ def at_end(shard: Shard, end: int) -> Shard:
 async def test_a_list_task_comes_back_with_the_place_of_its_list(store: SqliteTaskStore) -> None:
     task = new_task()
     task = replace(
-        task, spec=replace(task.spec, task_type=TaskType.LIST, list_file=ListFileRef("lists", "hw/"))
+        task,
+        spec=replace(
+            task.spec,
+            task_type=TaskType.LIST,
+            list_file=ListFileRef("lists", "hw/"),
+            smn=SmnConfig("urn:smn:r:p:t", (Trigger.FAILURE,), NoticeLanguage.ZH_CN, "template"),
+        ),
     )
     await store.commit([InsertTask(task)])
     assert await store.get_task(TaskId(1)) == task

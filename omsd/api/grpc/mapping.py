@@ -14,6 +14,7 @@ from omsd.domain.caveats import CAVEAT_TEXTS
 from omsd.domain.errors import RequestError, Violation
 from omsd.domain.manifest import is_folder
 from omsd.domain.model import BandwidthWindow, ListFileRef, ListRecords, Location, TaskId, TaskSpec, TaskState
+from omsd.domain.notices import SmnInfo
 from omsd.pb.v1 import task_pb2, types_pb2
 from omsd.service import requests
 from omsd.service.views import TaskPage, TaskView
@@ -182,6 +183,8 @@ def task_to_pb(view: TaskView) -> task_pb2.Task:
             for caveat, num in task.caveats
         ],
     )
+    if view.smn is not None:
+        message.smn_info.CopyFrom(smn_info_to_pb(view.smn))
     if task.state is TaskState.FAILED:
         message.error_reason.error_code = task.error_code
         message.error_reason.error_msg = task.error_message
@@ -300,6 +303,17 @@ def smn_from_pb(smn: types_pb2.SmnConfig) -> requests.SmnConfig:
         trigger_conditions=tuple(smn.trigger_conditions),
         language=smn.language or None,
         message_template_name=smn.message_template_name or None,
+    )
+
+
+def smn_info_to_pb(info: SmnInfo) -> types_pb2.SmnInfo:
+    """What became of a notice."""
+    return types_pb2.SmnInfo(
+        notify_result=info.sent,
+        notify_error_message=info.error_code,
+        topic_name=info.topic_name,
+        is_pending=info.pending,
+        notify_error_detail=info.detail,
     )
 
 

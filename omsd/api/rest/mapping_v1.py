@@ -8,6 +8,7 @@ from omsd.api.rest import answers, bodies_v1
 from omsd.api.rest.mapping_v2 import cdn_of, list_file_of, rules_of, smn_of, windows_answer
 from omsd.domain.errors import RequestError
 from omsd.domain.model import CloudType, ListRecords, Location, TaskSpec, TaskState
+from omsd.domain.notices import SmnInfo
 from omsd.service import requests
 from omsd.service.catalog import ApiVersion
 from omsd.service.views import TaskView
@@ -88,6 +89,15 @@ def state_of(state: int | None) -> int | None:
     return state or 6
 
 
+def _smn_answer(info: SmnInfo | None) -> bodies_v1.SmnAnswer | msgspec.UnsetType:
+    """What became of a notice; left out while there is nothing to tell."""
+    if info is None:
+        return msgspec.UNSET
+    return bodies_v1.SmnAnswer(
+        notify_result=info.sent, notify_error_message=info.error_code, topic_name=info.topic_name
+    )
+
+
 def task_answer(view: TaskView) -> bodies_v1.Task:
     """The task as V1 callers see it; a task that is pausing is still shown as migrating."""
     task, spec, counters = view.task, view.task.spec, view.counters
@@ -98,6 +108,7 @@ def task_answer(view: TaskView) -> bodies_v1.Task:
         src_node=_src_answer(spec),
         dst_node=_dst_answer(spec.destination, spec.save_prefix),
         thread_num=spec.thread_num,
+        smn_info=_smn_answer(view.smn),
         is_query_over=view.listing_over,
         status=int(TaskState.MIGRATING if task.state is TaskState.PAUSING else task.state),
         progress=view.progress,

@@ -8,6 +8,7 @@ from omsd.api.rest import answers, bodies
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.manifest import is_folder
 from omsd.domain.model import BandwidthWindow, ListFileRef, TaskId, TaskSpec, TaskState
+from omsd.domain.notices import SmnInfo
 from omsd.domain.windows import format_minute
 from omsd.service import requests
 from omsd.service.views import TaskPage, TaskView
@@ -223,7 +224,7 @@ def task_answer(view: TaskView) -> answers.Task:
         migrate_since=spec.migrate_since_s * 1000,
         bandwidth_policy=windows_answer(task.windows),
         source_cdn=None,
-        smn_info=None,
+        smn_info=smn_answer(view.smn),
         is_query_over=view.listing_over,
         total_num=counters.listed_num,
         total_size=counters.listed_size_bytes,
@@ -241,6 +242,15 @@ def task_answer(view: TaskView) -> answers.Task:
         success_record_error_reason=task.lists.success_error,
         skip_record_error_reason=task.lists.skipped_error,
         obs_system=OBS_SYSTEM,
+    )
+
+
+def smn_answer(info: SmnInfo | None) -> answers.SmnInfo | None:
+    """What became of a notice."""
+    if info is None:
+        return None
+    return answers.SmnInfo(
+        notify_result=info.sent, notify_error_message=info.error_code, topic_name=info.topic_name
     )
 
 

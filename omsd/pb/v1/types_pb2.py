@@ -24,27 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13omsd/v1/types.proto\x12\x07omsd.v1\"D\n\x0f\x42\x61ndwidthPolicy\x12\r\n\x05start\x18\x01 \x01(\t\x12\x0b\n\x03\x65nd\x18\x02 \x01(\t\x12\x15\n\rmax_bandwidth\x18\x03 \x01(\x03\"i\n\x0cSourceCdnReq\x12\x1b\n\x13\x61uthentication_type\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x10\n\x08protocol\x18\x03 \x01(\t\x12\x1a\n\x12\x61uthentication_key\x18\x04 \x01(\t\"N\n\rSourceCdnResp\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\t\x12\x1b\n\x13\x61uthentication_type\x18\x03 \x01(\t\"k\n\tSmnConfig\x12\x11\n\ttopic_urn\x18\x01 \x01(\t\x12\x1a\n\x12trigger_conditions\x18\x02 \x03(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x1d\n\x15message_template_name\x18\x04 \x01(\t\"R\n\x07SmnInfo\x12\x15\n\rnotify_result\x18\x01 \x01(\x08\x12\x1c\n\x14notify_error_message\x18\x02 \x01(\t\x12\x12\n\ntopic_name\x18\x03 \x01(\t\"L\n\x08ListFile\x12\x15\n\rlist_file_key\x18\x01 \x01(\t\x12\x12\n\nobs_bucket\x18\x02 \x01(\t\x12\x15\n\rlist_file_num\x18\x03 \x01(\t\"4\n\x0b\x45rrorReason\x12\x12\n\nerror_code\x18\x01 \x01(\t\x12\x11\n\terror_msg\x18\x02 \x01(\t\"\x8a\x01\n\x12\x46\x61iledObjectRecord\x12\x13\n\x06result\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x1a\n\rlist_file_key\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nerror_code\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\t\n\x07_resultB\x10\n\x0e_list_file_keyB\r\n\x0b_error_code*}\n\x08TaskType\x12\x19\n\x15TASK_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10TASK_TYPE_OBJECT\x10\x01\x12\x12\n\x0eTASK_TYPE_LIST\x10\x02\x12\x14\n\x10TASK_TYPE_PREFIX\x10\x03\x12\x16\n\x12TASK_TYPE_URL_LIST\x10\x04*x\n\tGroupType\x12\x1a\n\x16GROUP_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16GROUP_TYPE_NORMAL_TASK\x10\x01\x12\x18\n\x14GROUP_TYPE_SYNC_TASK\x10\x02\x12\x19\n\x15GROUP_TYPE_GROUP_TASK\x10\x03*\xc7\x01\n\nTaskStatus\x12\x1b\n\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_STATUS_WAITING\x10\x01\x12\x19\n\x15TASK_STATUS_MIGRATING\x10\x02\x12\x16\n\x12TASK_STATUS_PAUSED\x10\x03\x12\x16\n\x12TASK_STATUS_FAILED\x10\x04\x12\x19\n\x15TASK_STATUS_SUCCEEDED\x10\x05\x12\x17\n\x13TASK_STATUS_PAUSING\x10\x07\"\x04\x08\x06\x10\x06*v\n\x0cTaskPriority\x12\x1d\n\x19TASK_PRIORITY_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_PRIORITY_HIGH\x10\x01\x12\x18\n\x14TASK_PRIORITY_MEDIUM\x10\x02\x12\x15\n\x11TASK_PRIORITY_LOW\x10\x03*\x87\x02\n\x13ObjectOverwriteMode\x12%\n!OBJECT_OVERWRITE_MODE_UNSPECIFIED\x10\x00\x12\x41\n=OBJECT_OVERWRITE_MODE_SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE\x10\x01\x12&\n\"OBJECT_OVERWRITE_MODE_NO_OVERWRITE\x10\x02\x12\x34\n0OBJECT_OVERWRITE_MODE_CRC64_COMPARISON_OVERWRITE\x10\x03\x12(\n$OBJECT_OVERWRITE_MODE_FULL_OVERWRITE\x10\x04*\x9c\x01\n\x10\x43onsistencyCheck\x12!\n\x1d\x43ONSISTENCY_CHECK_UNSPECIFIED\x10\x00\x12(\n$CONSISTENCY_CHECK_SIZE_LAST_MODIFIED\x10\x01\x12\x1b\n\x17\x43ONSISTENCY_CHECK_CRC64\x10\x02\x12\x1e\n\x1a\x43ONSISTENCY_CHECK_NO_CHECK\x10\x03*\xe3\x01\n\x10\x44stStoragePolicy\x12\"\n\x1e\x44ST_STORAGE_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44ST_STORAGE_POLICY_STANDARD\x10\x01\x12\x19\n\x15\x44ST_STORAGE_POLICY_IA\x10\x02\x12\x1e\n\x1a\x44ST_STORAGE_POLICY_ARCHIVE\x10\x03\x12#\n\x1f\x44ST_STORAGE_POLICY_DEEP_ARCHIVE\x10\x04\x12*\n&DST_STORAGE_POLICY_SRC_STORAGE_MAPPING\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13omsd/v1/types.proto\x12\x07omsd.v1\"D\n\x0f\x42\x61ndwidthPolicy\x12\r\n\x05start\x18\x01 \x01(\t\x12\x0b\n\x03\x65nd\x18\x02 \x01(\t\x12\x15\n\rmax_bandwidth\x18\x03 \x01(\x03\"i\n\x0cSourceCdnReq\x12\x1b\n\x13\x61uthentication_type\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x10\n\x08protocol\x18\x03 \x01(\t\x12\x1a\n\x12\x61uthentication_key\x18\x04 \x01(\t\"N\n\rSourceCdnResp\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\t\x12\x1b\n\x13\x61uthentication_type\x18\x03 \x01(\t\"k\n\tSmnConfig\x12\x11\n\ttopic_urn\x18\x01 \x01(\t\x12\x1a\n\x12trigger_conditions\x18\x02 \x03(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x1d\n\x15message_template_name\x18\x04 \x01(\t\"\x83\x01\n\x07SmnInfo\x12\x15\n\rnotify_result\x18\x01 \x01(\x08\x12\x1c\n\x14notify_error_message\x18\x02 \x01(\t\x12\x12\n\ntopic_name\x18\x03 \x01(\t\x12\x12\n\nis_pending\x18\x14 \x01(\x08\x12\x1b\n\x13notify_error_detail\x18\x15 \x01(\t\"L\n\x08ListFile\x12\x15\n\rlist_file_key\x18\x01 \x01(\t\x12\x12\n\nobs_bucket\x18\x02 \x01(\t\x12\x15\n\rlist_file_num\x18\x03 \x01(\t\"4\n\x0b\x45rrorReason\x12\x12\n\nerror_code\x18\x01 \x01(\t\x12\x11\n\terror_msg\x18\x02 \x01(\t\"\x8a\x01\n\x12\x46\x61iledObjectRecord\x12\x13\n\x06result\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x1a\n\rlist_file_key\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nerror_code\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\t\n\x07_resultB\x10\n\x0e_list_file_keyB\r\n\x0b_error_code*}\n\x08TaskType\x12\x19\n\x15TASK_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10TASK_TYPE_OBJECT\x10\x01\x12\x12\n\x0eTASK_TYPE_LIST\x10\x02\x12\x14\n\x10TASK_TYPE_PREFIX\x10\x03\x12\x16\n\x12TASK_TYPE_URL_LIST\x10\x04*x\n\tGroupType\x12\x1a\n\x16GROUP_TYPE_UNSPECIFIED\x10\x00\x12\x1a\n\x16GROUP_TYPE_NORMAL_TASK\x10\x01\x12\x18\n\x14GROUP_TYPE_SYNC_TASK\x10\x02\x12\x19\n\x15GROUP_TYPE_GROUP_TASK\x10\x03*\xc7\x01\n\nTaskStatus\x12\x1b\n\x17TASK_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_STATUS_WAITING\x10\x01\x12\x19\n\x15TASK_STATUS_MIGRATING\x10\x02\x12\x16\n\x12TASK_STATUS_PAUSED\x10\x03\x12\x16\n\x12TASK_STATUS_FAILED\x10\x04\x12\x19\n\x15TASK_STATUS_SUCCEEDED\x10\x05\x12\x17\n\x13TASK_STATUS_PAUSING\x10\x07\"\x04\x08\x06\x10\x06*v\n\x0cTaskPriority\x12\x1d\n\x19TASK_PRIORITY_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_PRIORITY_HIGH\x10\x01\x12\x18\n\x14TASK_PRIORITY_MEDIUM\x10\x02\x12\x15\n\x11TASK_PRIORITY_LOW\x10\x03*\x87\x02\n\x13ObjectOverwriteMode\x12%\n!OBJECT_OVERWRITE_MODE_UNSPECIFIED\x10\x00\x12\x41\n=OBJECT_OVERWRITE_MODE_SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE\x10\x01\x12&\n\"OBJECT_OVERWRITE_MODE_NO_OVERWRITE\x10\x02\x12\x34\n0OBJECT_OVERWRITE_MODE_CRC64_COMPARISON_OVERWRITE\x10\x03\x12(\n$OBJECT_OVERWRITE_MODE_FULL_OVERWRITE\x10\x04*\x9c\x01\n\x10\x43onsistencyCheck\x12!\n\x1d\x43ONSISTENCY_CHECK_UNSPECIFIED\x10\x00\x12(\n$CONSISTENCY_CHECK_SIZE_LAST_MODIFIED\x10\x01\x12\x1b\n\x17\x43ONSISTENCY_CHECK_CRC64\x10\x02\x12\x1e\n\x1a\x43ONSISTENCY_CHECK_NO_CHECK\x10\x03*\xe3\x01\n\x10\x44stStoragePolicy\x12\"\n\x1e\x44ST_STORAGE_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44ST_STORAGE_POLICY_STANDARD\x10\x01\x12\x19\n\x15\x44ST_STORAGE_POLICY_IA\x10\x02\x12\x1e\n\x1a\x44ST_STORAGE_POLICY_ARCHIVE\x10\x03\x12#\n\x1f\x44ST_STORAGE_POLICY_DEEP_ARCHIVE\x10\x04\x12*\n&DST_STORAGE_POLICY_SRC_STORAGE_MAPPING\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'omsd.pb.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASKTYPE']._serialized_start=755
-  _globals['_TASKTYPE']._serialized_end=880
-  _globals['_GROUPTYPE']._serialized_start=882
-  _globals['_GROUPTYPE']._serialized_end=1002
-  _globals['_TASKSTATUS']._serialized_start=1005
-  _globals['_TASKSTATUS']._serialized_end=1204
-  _globals['_TASKPRIORITY']._serialized_start=1206
-  _globals['_TASKPRIORITY']._serialized_end=1324
-  _globals['_OBJECTOVERWRITEMODE']._serialized_start=1327
-  _globals['_OBJECTOVERWRITEMODE']._serialized_end=1590
-  _globals['_CONSISTENCYCHECK']._serialized_start=1593
-  _globals['_CONSISTENCYCHECK']._serialized_end=1749
-  _globals['_DSTSTORAGEPOLICY']._serialized_start=1752
-  _globals['_DSTSTORAGEPOLICY']._serialized_end=1979
+  _globals['_TASKTYPE']._serialized_start=805
+  _globals['_TASKTYPE']._serialized_end=930
+  _globals['_GROUPTYPE']._serialized_start=932
+  _globals['_GROUPTYPE']._serialized_end=1052
+  _globals['_TASKSTATUS']._serialized_start=1055
+  _globals['_TASKSTATUS']._serialized_end=1254
+  _globals['_TASKPRIORITY']._serialized_start=1256
+  _globals['_TASKPRIORITY']._serialized_end=1374
+  _globals['_OBJECTOVERWRITEMODE']._serialized_start=1377
+  _globals['_OBJECTOVERWRITEMODE']._serialized_end=1640
+  _globals['_CONSISTENCYCHECK']._serialized_start=1643
+  _globals['_CONSISTENCYCHECK']._serialized_end=1799
+  _globals['_DSTSTORAGEPOLICY']._serialized_start=1802
+  _globals['_DSTSTORAGEPOLICY']._serialized_end=2029
   _globals['_BANDWIDTHPOLICY']._serialized_start=32
   _globals['_BANDWIDTHPOLICY']._serialized_end=100
   _globals['_SOURCECDNREQ']._serialized_start=102
@@ -53,12 +53,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SOURCECDNRESP']._serialized_end=287
   _globals['_SMNCONFIG']._serialized_start=289
   _globals['_SMNCONFIG']._serialized_end=396
-  _globals['_SMNINFO']._serialized_start=398
-  _globals['_SMNINFO']._serialized_end=480
-  _globals['_LISTFILE']._serialized_start=482
-  _globals['_LISTFILE']._serialized_end=558
-  _globals['_ERRORREASON']._serialized_start=560
-  _globals['_ERRORREASON']._serialized_end=612
-  _globals['_FAILEDOBJECTRECORD']._serialized_start=615
-  _globals['_FAILEDOBJECTRECORD']._serialized_end=753
+  _globals['_SMNINFO']._serialized_start=399
+  _globals['_SMNINFO']._serialized_end=530
+  _globals['_LISTFILE']._serialized_start=532
+  _globals['_LISTFILE']._serialized_end=608
+  _globals['_ERRORREASON']._serialized_start=610
+  _globals['_ERRORREASON']._serialized_end=662
+  _globals['_FAILEDOBJECTRECORD']._serialized_start=665
+  _globals['_FAILEDOBJECTRECORD']._serialized_end=803
 # @@protoc_insertion_point(module_scope)

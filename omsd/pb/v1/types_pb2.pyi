@@ -283,7 +283,7 @@ class SmnConfig(_message.Message):
     message_template_name: _builtins.str
     @_builtins.property
     def trigger_conditions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """SUCCESS, FAILURE"""
+        """SUCCESS, FAILURE (or FAIL)"""
 
     def __init__(
         self,
@@ -303,24 +303,36 @@ Global___SmnConfig: _TypeAlias = SmnConfig  # noqa: Y015
 
 @_typing.final
 class SmnInfo(_message.Message):
+    """What became of the notice of a task's end. Absent until the task has ended, and if nobody wanted to hear of such an end."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NOTIFY_RESULT_FIELD_NUMBER: _builtins.int
     NOTIFY_ERROR_MESSAGE_FIELD_NUMBER: _builtins.int
     TOPIC_NAME_FIELD_NUMBER: _builtins.int
+    IS_PENDING_FIELD_NUMBER: _builtins.int
+    NOTIFY_ERROR_DETAIL_FIELD_NUMBER: _builtins.int
     notify_result: _builtins.bool
+    """it was sent"""
     notify_error_message: _builtins.str
+    """OMS.0156 to OMS.0161, empty after success and while it is still tried"""
     topic_name: _builtins.str
+    """empty after success"""
+    is_pending: _builtins.bool
+    """Beyond the reference: it is still being sent; and what happened, in words."""
+    notify_error_detail: _builtins.str
     def __init__(
         self,
         *,
         notify_result: _builtins.bool = ...,
         notify_error_message: _builtins.str = ...,
         topic_name: _builtins.str = ...,
+        is_pending: _builtins.bool = ...,
+        notify_error_detail: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["notify_error_message", b"notify_error_message", "notify_result", b"notify_result", "topic_name", b"topic_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_pending", b"is_pending", "notify_error_detail", b"notify_error_detail", "notify_error_message", b"notify_error_message", "notify_result", b"notify_result", "topic_name", b"topic_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,95 @@
+"""The limits of a project: refused with the documented code, the limit, and when there is room again.
+
+Counted in the store, so a restart forgets nothing; asked by whoever creates, in the same order as the creations are committed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from omsd.domain.errors import Refusal, RequestError
+from omsd.domain.model import TaskState
+from omsd.domain.quotas import DAY_MS, CreationKind, Quotas
+from omsd.ports.taskstore import TaskStore
+
+
+@dataclass(frozen=True, slots=True)
+class _Daily:
+    """A limit per day. key: of the configuration, in [quotas]."""
+
+    code: str
+    noun: str
+    key: str
+
+
+# Source: API reference 5.2.3 and 7.2.
+_DAILY = {
+    CreationKind.TASK: _Daily("OMS.1021", "migration tasks", "tasks_per_day"),
+    CreationKind.GROUP: _Daily("OMS.1037", "task groups", "groups_per_day"),
+}
+RUNNING = (TaskState.MIGRATING, TaskState.PAUSING)
+
+
+class QuotaKeeper:
+    """zone: in which times are said."""
+
+    def __init__(self, store: TaskStore, quotas: Quotas, zone: tzinfo) -> None:
+        self._store = store
+        self.quotas = quotas
+        self._zone = zone
+
+    async def check_task(self, project_id: str, now_ms: int) -> None:
+        """The project may create one more migration task. Raises RequestError OMS.1021 or OMS.0077.
+
+        All that was created before must be committed; the caller commits a NoteCreation with the task.
+        """
+        await self.check_creation(project_id, CreationKind.TASK, now_ms)
+        limit = self.quotas.waiting_tasks
+        waiting_num = await self._store.count_in(project_id, (TaskState.WAITING,))
+        if waiting_num >= limit:
+            raise RequestError(
+                "OMS.0077",
+                f"the project has {waiting_num} waiting migration tasks and may have {limit} ([quotas] waiting_tasks); "
+                "there is room again when one of them begins, is stopped or deleted",
+                refusal=Refusal.QUOTA,
+            )
+
+    async def check_creation(self, project_id: str, kind: CreationKind, now_ms: int) -> None:
+        """The project may create one more of the kind today. Raises RequestError OMS.1021 or OMS.1037. The caller as above."""
+        limit = self.daily_limit(kind)
+        since_ms = now_ms - DAY_MS
+        created_num = await self._store.count_created(project_id, kind, since_ms)
+        if created_num < limit:
+            return
+        # Room comes when so many have left the window that one fewer than the limit are in it.
+        leaves_ms = await self._store.created_at(project_id, kind, since_ms, created_num - limit)
+        daily = _DAILY[kind]
+        raise RequestError(
+            daily.code,
+            f"the project has created {created_num} {daily.noun} in the last 24 hours and may create {limit} "
+            f"([quotas] {daily.key}); the next can be created at {self._time_text(leaves_ms + DAY_MS)}, "
+            f"in {_duration_text(leaves_ms + DAY_MS - now_ms)}",
+            refusal=Refusal.QUOTA,
+        )
+
+    async def created_num(self, project_id: str, kind: CreationKind, now_ms: int) -> int:
+        """How many of the kind the project has created in the last 24 hours."""
+        return await self._store.count_created(project_id, kind, now_ms - DAY_MS)
+
+    def daily_limit(self, kind: CreationKind) -> int:
+        """How many of the kind a project may create in 24 hours."""
+        return {
+            CreationKind.TASK: self.quotas.tasks_per_day,
+            CreationKind.GROUP: self.quotas.groups_per_day,
+        }[kind]
+
+    def _time_text(self, time_ms: int) -> str:
+        # Rounded up: a caller who comes at the time that was said is not refused again.
+        return f"{datetime.fromtimestamp(-(-time_ms // 1000), self._zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _duration_text(duration_ms: int) -> str:
+    minutes, seconds = divmod(-(-duration_ms // 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m{seconds:02}s"

@@ -1,0 +1,190 @@
+"""What a project may have: refused with code, limit and time, whatever races, is deleted or dies in between."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from omsd.domain.errors import Refusal, RequestError
+from omsd.domain.model import TaskState
+from omsd.domain.quotas import CreationKind, Quotas
+from omsd.ports.taskstore import NoteCreation
+from omsd.service.requests import ListTasks
+from omsd.store.sql import load_migrations
+from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore
+from tests.fakes.clock import FakeClock
+from tests.fakes.executor import World
+from tests.service.harness import PROJECT, Control, control_process, create_request
+
+HOUR_S = 3600
+WORLD = {"a": 1}
+
+
+async def create(control: Control, project: str = PROJECT, **changes: object) -> int:
+    return (await control.service.create(project, create_request(**changes))).task_id
+
+
+async def refusal(control: Control, project: str = PROJECT, **changes: object) -> RequestError:
+    with pytest.raises(RequestError) as caught:
+        await create(control, project, **changes)
+    assert caught.value.refusal is Refusal.QUOTA
+    return caught.value
+
+
+async def delete(control: Control, task_id: int) -> None:
+    await control.service.stop(PROJECT, task_id)
+    await control.reach(task_id, TaskState.PAUSED)
+    await control.service.delete(PROJECT, task_id)
+
+
+async def test_tasks_of_a_day_are_counted_deleted_ones_too_and_over_restarts(tmp_path: Path) -> None:
+    quotas, clock = Quotas(tasks_per_day=3), FakeClock()
+    async with control_process(tmp_path, World(WORLD), clock=clock, quotas=quotas, slots=0) as control:
+        first = await create(control)
+        clock.advance(HOUR_S)
+        for _ in range(2):
+            await create(control, request_id="second")
+        third = await create(control)
+        await delete(control, first)
+        await delete(control, third)
+        error = await refusal(control)
+        assert error.code == "OMS.1021"
+        assert "has created 3 migration tasks in the last 24 hours and may create 3" in error.message
+        assert "[quotas] tasks_per_day" in error.message
+        # A day after the first one: FakeClock begins at 2023-11-14 22:13:20.
+        assert "at 2023-11-15 22:13:20 UTC, in 23h00m00s" in error.message
+        # A repeat creates nothing; and another project has its own.
+        await create(control, request_id="second")
+        await create(control, "another")
+    async with control_process(tmp_path, World(WORLD), clock=clock, quotas=quotas, slots=0) as control:
+        clock.advance(23 * HOUR_S - 0.001)
+        assert "in 0h00m01s" in (await refusal(control)).message
+        clock.advance(0.001)
+        await create(control)
+        assert "at 2023-11-15 23:13:20 UTC" in (await refusal(control)).message
+    assert _rows(tmp_path, "SELECT count(*) FROM creations WHERE project_id = 'project'") == [(3,)]
+
+
+async def test_a_limit_that_was_lowered_says_when_enough_have_left(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with control_process(tmp_path, World(WORLD), clock=clock) as control:
+        for _ in range(4):
+            await create(control)
+            clock.advance(HOUR_S)
+    async with control_process(
+        tmp_path, World(WORLD), clock=clock, quotas=Quotas(tasks_per_day=2)
+    ) as control:
+        # The first three must have left: the third was created two hours after the start.
+        assert "at 2023-11-16 00:13:20 UTC, in 22h00m00s" in (await refusal(control)).message
+
+
+async def test_of_creations_that_race_no_more_than_the_limit_pass(tmp_path: Path) -> None:
+    quotas = Quotas(tasks_per_day=5)
+    async with control_process(tmp_path, World(WORLD), quotas=quotas) as control:
+        results = await asyncio.gather(*(create(control) for _ in range(20)), return_exceptions=True)
+        refused = [result for result in results if isinstance(result, RequestError)]
+        assert len(refused) == 15
+        assert {error.code for error in refused} == {"OMS.1021"}
+        assert (await control.service.list(PROJECT, ListTasks())).count == 5
+
+
+async def test_waiting_tasks_are_limited_until_one_of_them_begins(tmp_path: Path) -> None:
+    quotas = Quotas(waiting_tasks=2)
+    async with control_process(tmp_path, World(WORLD), quotas=quotas, max_parallel_tasks=1) as control:
+        running = await create(control)
+        await control.reach(running, TaskState.MIGRATING)
+        waiting = [await create(control) for _ in range(2)]
+        error = await refusal(control)
+        assert error.code == "OMS.0077"
+        assert "has 2 waiting migration tasks and may have 2 ([quotas] waiting_tasks)" in error.message
+        await create(control, "another")
+        await control.run_out(running)
+        await control.reach(waiting[0], TaskState.MIGRATING)
+        await create(control)
+        await refusal(control)
+        # What was refused was not counted as created.
+        now_ms = int(control.clock.now_s() * 1000)
+        assert await control.quotas.created_num(PROJECT, CreationKind.TASK, now_ms) == 4
+
+
+async def test_one_project_never_takes_the_places_of_others(tmp_path: Path) -> None:
+    quotas = Quotas(parallel_tasks=2)
+    async with control_process(
+        tmp_path, World(WORLD), quotas=quotas, max_parallel_tasks=3, slots=9
+    ) as control:
+        mine = [await create(control) for _ in range(4)]
+        for task_id in mine[:2]:
+            await control.reach(task_id, TaskState.MIGRATING)
+        await control.settle()
+        assert [(await control.task(task_id)).state for task_id in mine[2:]] == [TaskState.WAITING] * 2
+        other = await create(control, "another")
+        await control.until(lambda: control.executor.leases_of(other))  # type: ignore[arg-type]
+        await control.run_out(mine[0])
+        await control.reach(mine[2], TaskState.MIGRATING)
+        assert (await control.task(mine[3])).state is TaskState.WAITING
+
+
+async def test_tasks_that_ran_count_again_after_a_restart(tmp_path: Path) -> None:
+    quotas, clock, world = Quotas(parallel_tasks=1), FakeClock(), World(WORLD)
+    async with control_process(tmp_path, world, clock=clock, quotas=quotas) as control:
+        running = await create(control)
+        await control.reach(running, TaskState.MIGRATING)
+    async with control_process(tmp_path, world, clock=clock, quotas=quotas) as control:
+        second = await create(control)
+        await control.lease(running)
+        await control.settle()
+        assert (await control.task(second)).state is TaskState.WAITING
+        await control.run_out(running)
+        await control.reach(second, TaskState.MIGRATING)
+
+
+async def test_groups_are_counted_by_the_same_keeper(tmp_path: Path) -> None:
+    quotas, clock = Quotas(groups_per_day=2), FakeClock()
+    async with control_process(tmp_path, World(WORLD), clock=clock, quotas=quotas) as control:
+        for _ in range(2):
+            now_ms = int(clock.now_s() * 1000)
+            await control.quotas.check_creation(PROJECT, CreationKind.GROUP, now_ms)
+            await control.store.commit([NoteCreation(PROJECT, CreationKind.GROUP, now_ms)])
+        with pytest.raises(RequestError, match=r"may create 2 .*groups_per_day.*in 24h00m00s") as caught:
+            await control.quotas.check_creation(PROJECT, CreationKind.GROUP, now_ms)
+        assert caught.value.code == "OMS.1037"
+        await create(control)
+
+
+async def test_tasks_of_before_there_were_quotas_count(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with control_process(tmp_path, World(WORLD), clock=clock) as control:
+        kept = await create(control)
+    # The file as the schema before quotas had it.
+    database = sqlite3.connect(tmp_path / DATABASE_FILE)
+    database.executescript("DROP TABLE creations; DROP INDEX tasks_by_project_state;")
+    database.execute(f"PRAGMA user_version = {len(load_migrations()) - 1}")
+    database.execute("UPDATE tasks SET spec = json_remove(spec, '$.smn')")
+    database.commit()
+    database.close()
+    async with control_process(
+        tmp_path, World(WORLD), clock=clock, quotas=Quotas(tasks_per_day=1)
+    ) as control:
+        assert (await control.task(kept)).spec.smn is None
+        assert (await refusal(control)).code == "OMS.1021"
+    assert _rows(tmp_path, "PRAGMA user_version") == [(len(load_migrations()),)]
+
+
+async def test_what_left_the_day_is_pruned(tmp_path: Path) -> None:
+    store = await SqliteTaskStore.open(tmp_path)
+    day_ms = 24 * HOUR_S * 1000
+    for at_ms in (1, 2, day_ms + 1):
+        await store.commit([NoteCreation("p", CreationKind.TASK, at_ms)])
+    await store.close()
+    assert _rows(tmp_path, "SELECT created_ms FROM creations ORDER BY 1") == [(2,), (day_ms + 1,)]
+
+
+def _rows(state_dir: Path, query: str) -> list[tuple[object, ...]]:
+    database = sqlite3.connect(state_dir / DATABASE_FILE)
+    try:
+        return database.execute(query).fetchall()
+    finally:
+        database.close()
