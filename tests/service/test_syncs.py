@@ -184,7 +184,7 @@ async def test_what_an_event_leaves_open_at_its_end_is_for_the_sweeper(tmp_path:
         assert not control.sweeps_due.is_set()
         control.copies.end(failure("a", final=True))
         await control.settled(task_id, request_num=2, failure_num=1)
-        assert control.sweeps_due.is_set()
+        await control.until(control.sweeps_due.is_set)
         (work_id,) = await control.tasks.due_sweeps()
         assert work_id == control.copies.log[0][0].task_id
         left = await control.tasks.open_uploads(work_id)
