@@ -10,6 +10,8 @@ import pytest
 # Tests start processes while gRPC runs in this one; its fork handlers would say so on stderr each time.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# Where it is set, every daemon and worker that a test starts would compile all it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from hypothesis import settings
 
