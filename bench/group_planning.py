@@ -86,7 +86,7 @@ async def measure(keys_num: int) -> tuple[str, ...]:
                 str(done.total_num),
                 str(done.create_task_num),
                 f"{made_s:.1f}",
-                # Tasks list both ends side by side; what the source was asked beyond that, it was asked for the splitting.
+                # Tasks list both ends side by side; beyond that the source is asked for the splitting, and for cuts of ranges.
                 str(asked["LIST source"] - asked.get("LIST same", 0)),
                 f"{first_s:.1f}",
                 f"{done_s:.1f}",

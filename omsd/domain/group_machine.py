@@ -236,7 +236,9 @@ def _call(group: TaskGroup, call: Call) -> Transition:
             goal, turn = SetGoal(_retry_goal(call)), (Act.AWAIT_TURN,) if to_split else ()
             return Transition(_C if to_split else _M, (*go_on, goal, *turn))
         case Delete():
-            return Transition(_D, (Act.END_PLANNING, *_REST, SetGoal(Goal.DELETE), Act.LOOK_AGAIN))
+            return Transition(
+                _D, (Act.END_PLANNING, Act.CLEAR_ERROR, *_REST, SetGoal(Goal.DELETE), Act.LOOK_AGAIN)
+            )
         case UpdateBandwidth():
             return Transition(state, (SetWindows(call.windows),))
 

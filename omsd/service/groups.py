@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from omsd.domain import group_machine
 from omsd.domain.group import GroupState, GroupSums, MemberTally, TaskGroup
-from omsd.domain.model import Credentials, GroupId, TaskState
+from omsd.domain.model import Credentials, TaskId, TaskState
 from omsd.domain.object_lists import group_folder
 from omsd.ports.clock import Clock
 from omsd.ports.groupstore import GroupQuery, GroupStore
@@ -17,7 +17,6 @@ from omsd.service.channel import EventChannel
 from omsd.service.group_ledger import same_group, unknown_group
 from omsd.service.group_requests import CreateTaskGroup, ListTaskGroups, RetryTaskGroup, StartTaskGroup
 from omsd.service.group_validation import (
-    ValidatedGroup,
     validate_create_group,
     validate_group_id,
     validate_list_groups,
@@ -65,7 +64,7 @@ class GroupService:
         """The group waits to be split; a repeat with the same request_id returns the same group. Source: API reference 5.4.2."""
         request_id = validate_request_id(request.request_id)
         valid = validate_create_group(request, self._policy)
-        fingerprint = _fingerprint_of(valid)
+        fingerprint = fingerprint_of(valid.spec, valid.windows)
         if request_id:
             earlier = await self._store.find_group_request(project_id, request_id)
             if earlier is not None:
@@ -123,8 +122,8 @@ class GroupService:
         with self._board.subscribe(validate_group_id(group_id)) as watcher:
             group: TaskGroup | None = await self._find(project_id, group_id)
             while group is not None and group.state is not GroupState.DELETED:
-                running = await self._running(group.group_id)
-                yield WatchedGroup(await self._view(group), running)
+                running = await self._views(self._board.working(group.group_id))
+                yield WatchedGroup(await self._view(group), tuple(running))
                 if group.state in _WATCH_ENDS:
                     return
                 await rest_of_watch(self._clock, watcher.turned)
@@ -132,14 +131,10 @@ class GroupService:
                 watcher.clear()
                 group = await self._store.get_group(group.group_id)
 
-    async def _running(self, group_id: GroupId) -> tuple[TaskView, ...]:
-        """The tasks that move something; one that comes to rest while they are read is still in it."""
-        views = []
-        for task_id in self._board.working(group_id):
-            task = self._board.task(task_id) or await self._tasks.get_task(task_id)
-            if task is not None:
-                views.append(self._board.view(task))
-        return tuple(views)
+    async def _views(self, task_ids: tuple[TaskId, ...]) -> Sequence[TaskView]:
+        """The tasks as they are now, also those that came to rest meanwhile."""
+        found = [self._board.task(task_id) or await self._tasks.get_task(task_id) for task_id in task_ids]
+        return [self._board.view(task) for task in found if task is not None]
 
     async def _view(self, group: TaskGroup) -> GroupView:
         """Each task counts once: those that move something as they are now, all others as they are stored."""
@@ -151,12 +146,7 @@ class GroupService:
             if again.position == group.position:
                 break
             group = again
-        views = []
-        for task_id in working:
-            task = self._board.task(task_id) or await self._tasks.get_task(task_id)
-            if task is not None:
-                views.append(self._board.view(task))
-        return _joined(group, sums, views, int(self._clock.now_s() * 1000))
+        return _joined(group, sums, await self._views(working), int(self._clock.now_s() * 1000))
 
     async def _find(self, project_id: str, group_id: str) -> TaskGroup:
         wanted = validate_group_id(group_id)
@@ -177,7 +167,7 @@ class GroupService:
         await self._channel.call(ChangeGroup(project_id, wanted, event, source, destination))
 
 
-def _joined(group: TaskGroup, sums: GroupSums, views: list[TaskView], now_ms: int) -> GroupView:
+def _joined(group: TaskGroup, sums: GroupSums, views: Sequence[TaskView], now_ms: int) -> GroupView:
     numbers = {state: getattr(sums.tally, state.name.lower()) for state in TaskState}
     counters, expected_num, expected_size = sums.counters, sums.expected_num, sums.expected_size_bytes
     complete = counters.successful_size_bytes + counters.skipped_size_bytes + sums.parts_size_bytes
@@ -219,7 +209,3 @@ def _progress(view: GroupView) -> float:
     if view.total_num:
         return min(_ALMOST_DONE, (view.counters.successful_num + view.counters.skipped_num) / view.total_num)
     return 0.0
-
-
-def _fingerprint_of(valid: ValidatedGroup) -> str:
-    return fingerprint_of(valid.spec, valid.windows)

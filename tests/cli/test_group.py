@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
+from omsd.cli import group_progress
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.group import GroupState
 from omsd.domain.model import Priority, Task, TaskId, TaskState
+from omsd.pb.v1 import group_pb2, task_pb2
 from omsd.service.group_requests import CreateTaskGroup, ListTaskGroups, RetryTaskGroup, StartTaskGroup
 from omsd.service.requests import BandwidthRule, DstNode, ListFile, ListTasks, SrcNode
 from tests.cli.conftest import Omsctl
@@ -167,3 +171,29 @@ async def test_an_unknown_group_has_an_exit_code_of_its_own(omsctl: Omsctl, grou
     groups.raises = RequestError("OMS.1009", "no such group", refusal=Refusal.NOT_FOUND)
     done = await omsctl("group", "show", "nobody")
     assert (done.code, done.err) == (5, "omsctl: OMS.1009 no such group\n")
+
+
+def test_on_a_terminal_each_running_task_has_a_bar_below_that_of_the_group() -> None:
+    out = io.StringIO()
+    display = group_progress.open_group_display(Console(file=out, force_terminal=True, width=250))
+    group = group_pb2.TaskGroup(
+        status=group_pb2.TASK_GROUP_STATUS_CREATING,
+        progress=0.25,
+        total_num=8,
+        success_num=2,
+        create_task_num=3,
+        complete_task_num=1,
+        executing_task_num=2,
+        migrate_speed=2048,
+    )
+    tasks = [task_pb2.Task(id=number, progress=0.5, total_num=4) for number in (11, 12)]
+    display.update(group_pb2.WatchTaskGroupResponse(task_group=group, running=tasks))
+    display.update(group_pb2.WatchTaskGroupResponse(task_group=group, running=tasks[1:]))
+    display.close()
+    shown = out.getvalue()
+    for part in ("creating: tasks 1 of 3+, 2 running", "25.0 %", "2 of 8+", "2.0 KiB/s", "12", "50.0 %"):
+        assert part in shown
+    # What has ended is not in the last picture.
+    last = shown[shown.rindex("creating: tasks") :]
+    assert " 12 " in last
+    assert " 11 " not in last

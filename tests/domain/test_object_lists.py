@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omsd.domain.errors import StoreErrorKind
-from omsd.domain.model import ConsistencyCheck, CrcOrigin, ListPart, Outcome, OutcomeKind, TaskId, Verdict
+from omsd.domain.model import (
+    ConsistencyCheck,
+    CrcOrigin,
+    GroupId,
+    ListPart,
+    Outcome,
+    OutcomeKind,
+    TaskId,
+    Verdict,
+)
 from omsd.domain.object_lists import (
     COLUMNS,
     HEADER,
@@ -78,6 +87,11 @@ def test_names_are_the_documented_ones_and_numbered_only_if_there_are_more() -> 
     assert list_key(task, 1, failed, 1) == "oms/failed_object_lists/5/failed-objects-list.txt"
     assert list_key(task, 1, success, 2) == "oms/success_object_lists/5/success-objects-list-part-0002.txt"
     assert list_key(task, 3, skipped, 1) == "oms/skip_object_lists/5/skip-objects-list-run-3.txt"
+    group = GroupId("g-1")
+    folder = "oms/task_group/g-1/failed_object_lists/"
+    assert list_key(task, 1, failed, 1, group) == f"{folder}5-failed-objects-list.txt"
+    assert list_key(task, 2, failed, 3, group) == f"{folder}5-failed-objects-list-run-2-part-0003.txt"
+    assert list_key(task, 1, success, 1, group) == list_key(task, 1, success, 1)
     assert list_key(task, 3, skipped, 12) == "oms/skip_object_lists/5/skip-objects-list-run-3-part-0012.txt"
 
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from omsd.domain.errors import Refusal, RequestError, StoreError, StoreErrorKind
-from omsd.domain.group import GroupState
-from omsd.domain.model import BandwidthWindow, Counters, Task, TaskState
+from omsd.domain.errors import Failure, Refusal, RequestError, StoreError, StoreErrorKind
+from omsd.domain.group import GroupState, GroupSums
+from omsd.domain.group_plan import Stretch, TaskTarget
+from omsd.domain.model import BandwidthWindow, Counters, GroupId, Task, TaskId, TaskState
 from omsd.service import requests
+from omsd.service.group_orders import PlanAnswer, PlanTrouble
 from omsd.service.group_requests import ListTaskGroups, RetryTaskGroup
+from omsd.service.groups import GroupService
+from omsd.service.locations import ValidationPolicy
+from omsd.service.probing import EndsProbe
+from omsd.store.groups import SqliteGroupStore
+from omsd.store.sqlite import SqliteTaskStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
 from tests.service.group_harness import (
@@ -486,3 +494,74 @@ async def test_tasks_of_no_group_are_as_they_were(tmp_path: Path) -> None:
         await control.run_out(task.task_id)
         assert (await control.task(task.task_id)).group_id == ""
         assert (await control.service.list(PROJECT, requests.ListTasks(group_id="nobody"))).count == 0
+
+
+async def test_an_answer_to_an_earlier_stretch_of_planning_makes_no_task(tmp_path: Path) -> None:
+    async with control_process(tmp_path, world(8)) as control:
+        control.executor.hold_after = 1
+        group_id = (await control.groups.create(PROJECT, create_group())).group_id
+        await _until_members(control, group_id, 1)
+        await control.until(lambda: len(control.executor.questions) == 2)
+        late = Stretch("key007", 4, 400, over=True)
+        control.channel.order(PlanAnswer(GroupId(group_id), 10_000, late))
+        control.channel.order(PlanTrouble(GroupId(group_id), 10_000, Failure("TRF.0001", "late")))
+        await control.settle()
+        assert len(await members(control, group_id)) == 1
+        assert (await control.groups.get(PROJECT, group_id)).group.state is GroupState.CREATING
+        control.executor.answering.set()
+        assert (await run_out_group(control, group_id)).counters.successful_num == 8
+
+
+async def test_a_retry_starts_each_task_once_however_soon_it_fails_again(tmp_path: Path) -> None:
+    here = world(14)
+    here.broken = dict.fromkeys(here.sizes, "TRF.0152")
+    async with control_process(
+        tmp_path, here, target=TaskTarget(1, 1000), members_per_step=1, max_parallel_tasks=14, slots=14
+    ) as control:
+        group_id = (await control.groups.create(PROJECT, create_group())).group_id
+        await run_out_group(control, group_id)
+        keys = RetryTaskGroup(src_ak="A", src_sk="B", dst_ak="C", dst_sk="D")
+        await control.groups.retry(PROJECT, group_id, keys)
+        view = await run_out_group(control, group_id)
+        assert (view.group.state, view.tally.failed) == (GroupState.MIGRATION_FAILED, 14)
+        assert {task.run for task in await members(control, group_id)} == {2}
+
+
+class Interleaved(SqliteGroupStore):
+    """Lets something happen between two reads of a view."""
+
+    def __init__(self, store: SqliteTaskStore, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(store)
+        self._meanwhile = meanwhile
+
+    async def group_sums(self, group_id: GroupId, without: Sequence[TaskId] = ()) -> GroupSums:
+        await self._meanwhile()
+        return await super().group_sums(group_id, without)
+
+
+async def test_what_was_measured_counts_once_while_a_task_is_made_of_it(tmp_path: Path) -> None:
+    async with control_process(tmp_path, world(9)) as control:
+        control.executor.most_measured = 3
+        control.executor.hold_after = 1
+        group_id = (await control.groups.create(PROJECT, create_group())).group_id
+        await control.until(lambda: len(control.executor.questions) == 2)
+        await control.settle()
+
+        async def next_step() -> None:
+            if len(control.executor.questions) == 2:
+                control.executor.hold_after = 1
+                control.executor.answering.set()
+                await _until_members(control, group_id, 1)
+
+        service = GroupService(
+            Interleaved(control.store.real, next_step),
+            control.store,
+            control.channel,
+            control.board,
+            EndsProbe(control.executor, control.clock, deadline_s=1.0),
+            control.clock,
+            ValidationPolicy(),
+        )
+        view = await service.get(PROJECT, group_id)
+        check_view(view)
+        assert (view.total_num, view.created_num, view.tally.total) == (4, 4, 1)
