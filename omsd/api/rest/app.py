@@ -105,8 +105,9 @@ class TooLargeError(RequestError):
 class RestApp:
     """Answers requests until it is told to drain; then only those that ask how it is learn that."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, *, max_calls: int = MAX_CALLS) -> None:
         self._services = services
+        self._max_calls = max_calls
         self._running = 0
         self._draining = False
         self.routes = (*self._own_routes(), *API_ROUTES)
@@ -126,7 +127,7 @@ class RestApp:
         self._running += 1
         with bind_log_context(request_id=request_id):
             try:
-                if self._running > MAX_CALLS:
+                if self._running > self._max_calls:
                     raise RequestError(
                         "OMS.2004", "too many calls at once; try again later", refusal=Refusal.BUSY
                     )

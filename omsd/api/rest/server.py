@@ -13,11 +13,12 @@ from aiohttp.web_protocol import RequestHandler
 
 from omsd.api.rest.answers import ErrorBody
 from omsd.api.rest.app import JSON, REQUEST_ID, Incoming, RestApp, TooLargeError
-from omsd.domain.errors import OmsdError, RequestError
+from omsd.domain.errors import OmsdError, Refusal, RequestError
 from omsd.telemetry.logging import get_logger
 
 MIB = 1024 * 1024
 BODY_MAX_BYTES = 12 * MIB
+BODIES_MAX_BYTES = 128 * MIB
 BODY_TIMEOUT_S = 60.0
 KEEPALIVE_S = 75.0
 # A token has up to 16,384 characters; a project id of 1,024 characters three times as many bytes, percent-encoded.
@@ -36,10 +37,18 @@ class RestListenError(OmsdError):
 class RestServer:
     """Answers from start() on; stop() ends it."""
 
-    def __init__(self, app: RestApp, *, listen: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        app: RestApp,
+        *,
+        listen: str,
+        tls: ssl.SSLContext | None = None,
+        bodies_max_bytes: int = BODIES_MAX_BYTES,
+    ) -> None:
         self._app = app
         self._listen = listen
         self._tls = tls
+        self._bodies = _Bodies(bodies_max_bytes)
         self._web: web.Server | None = None
         self._listening: asyncio.Server | None = None
 
@@ -95,15 +104,19 @@ class RestServer:
         return await loop.create_server(server, host.strip("[]"), int(port), ssl=self._tls, backlog=_BACKLOG)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        held: list[int] = []
         incoming = Incoming(
             request.method,
             _target_of(request.raw_path),
             tuple(request.headers.items()),
-            lambda: _read(request),
+            lambda: self._bodies.read(request, held),
             request.remote or "",
             "https" if self._tls is not None else "http",
         )
-        outgoing = await self._app.answer(incoming)
+        try:
+            outgoing = await self._app.answer(incoming)
+        finally:
+            self._bodies.release(held)
         response = web.Response(status=outgoing.status, headers=outgoing.headers, body=outgoing.body)
         if not request.content.is_eof():
             # The rest of a body that is not wanted is not waited for.
@@ -145,30 +158,51 @@ class _Connection(RequestHandler):
         return response
 
 
-async def _read(request: web.BaseRequest) -> bytes:
-    """The body. Raises RequestError if it is too large, too slow or broken off."""
-    too_large = TooLargeError(
+class _Bodies:
+    """Bodies that are held at this moment, bounded: callers send them before it is known who they are."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._held_bytes = 0
+
+    async def read(self, request: web.BaseRequest, held: list[int]) -> bytes:
+        """The body; what is added to `held` must be given back by release().
+
+        Raises RequestError if it is too large, too slow or broken off, or if too much is held already.
+        """
+        if (request.content_length or 0) > BODY_MAX_BYTES:
+            raise _too_large()
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        chunks: list[bytes] = []
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                while chunk := await request.content.readany():
+                    chunks.append(chunk)
+                    held.append(len(chunk))
+                    self._held_bytes += len(chunk)
+                    if sum(held) > BODY_MAX_BYTES:
+                        raise _too_large()
+                    if self._held_bytes > self._max_bytes:
+                        raise RequestError(
+                            "OMS.2004", "too many large bodies at once; try again later", refusal=Refusal.BUSY
+                        )
+        except TimeoutError as error:
+            raise RequestError(_MALFORMED, f"the body did not come within {BODY_TIMEOUT_S:g} s") from error
+        except web.RequestPayloadError as error:
+            raise RequestError(_MALFORMED, "the body is not what its headers say") from error
+        return b"".join(chunks)
+
+    def release(self, held: list[int]) -> None:
+        """The request is answered."""
+        self._held_bytes -= sum(held)
+
+
+def _too_large() -> TooLargeError:
+    return TooLargeError(
         "OMS.0064", f"the body is larger than {BODY_MAX_BYTES // MIB} MB; send less in one call"
     )
-    if (request.content_length or 0) > BODY_MAX_BYTES:
-        raise too_large
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            while chunk := await request.content.readany():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > BODY_MAX_BYTES:
-                    raise too_large
-    except TimeoutError as error:
-        raise RequestError(_MALFORMED, f"the body did not come within {BODY_TIMEOUT_S:g} s") from error
-    except web.RequestPayloadError as error:
-        raise RequestError(_MALFORMED, "the body is not what its headers say") from error
-    return b"".join(chunks)
 
 
 def _target_of(raw: str) -> str:
