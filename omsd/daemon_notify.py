@@ -9,10 +9,10 @@ from pathlib import Path
 
 from omsd.clock import SystemClock
 from omsd.config import ConfigError, Settings
+from omsd.config.notify import secret_path
 from omsd.drivers.addresses import address_policy
 from omsd.drivers.notify.sinks import TopicSinks
 from omsd.drivers.notify.targets import SmnTarget, WebhookTarget, read_secret, webhook_key
-from omsd.notify_config import secret_path
 from omsd.ports.notices import DeliveryError, NoticeStore
 from omsd.service.notice_topics import NoticeTopics, SmnService, WebhookTopic, notice_topics
 from omsd.service.notifier import NoticeSender, NotifierSettings

@@ -23,8 +23,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "aio": frozenset({"domain"}),
     "telemetry": frozenset({"domain"}),
     "clock": frozenset({"domain", "ports"}),
-    "config": frozenset({"domain", "notify_config"}),
-    "notify_config": frozenset({"domain"}),
+    "config": frozenset({"domain"}),
     "accounts": frozenset({"domain"}),
     "wire": LEAVES,
     "engine": frozenset({"ports", "domain"}) | LEAVES,
@@ -51,7 +50,6 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 # Room -> the only rooms that may import it.
 ONLY_FROM: dict[str, frozenset[str]] = {
     "daemon": frozenset({"cli.serve"}),
-    "notify_config": frozenset({"config", "daemon_notify"}),
     "daemon_notify": frozenset({"daemon"}),
     "workerd": frozenset(),  # started with -m in a worker process
     "workerparts": frozenset({"workerd"}),
@@ -68,7 +66,7 @@ LIVES_IN: dict[str, frozenset[str]] = {
     "aiosqlite": frozenset({"store"}),
     "sqlite3": frozenset({"store"}),
     "cryptography": frozenset({"store"}),
-    "msgspec": frozenset({"executors", "api.rest", "api.events", "config", "notify_config", "accounts"}),
+    "msgspec": frozenset({"executors", "api.rest", "api.events", "config", "accounts"}),
     "nats": frozenset({"executors"}),
     "grpc": frozenset({"api.grpc", "cli", "pb"}),
     "grpc_health": frozenset({"api.grpc", "cli"}),

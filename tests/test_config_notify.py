@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from omsd.config import ConfigError, dump_settings, load_settings
-from omsd.notify_config import secret_path
+from omsd.config.notify import secret_path
 from tests.test_config import HOME, load, problems
 
 SMN = """

@@ -1,4 +1,4 @@
-"""Settings of [notify]: where notices of ended tasks go, and how long they are tried. Part of config.py, which reads them.
+"""Settings of [notify]: where notices of ended tasks go, and how long they are tried. Read by load.py.
 
 No secret lives here, only the path of a file that holds it; a relative one is below systemd's $CREDENTIALS_DIRECTORY.
 """
