@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from omsd.config import ConfigError, dump_settings, load_settings
+from omsd.config import ConfigError, Settings, dump_settings, load_settings
 from omsd.config.notify import secret_path
 from tests.test_config import HOME, load, problems
 
@@ -160,25 +160,19 @@ def test_a_daemon_whose_secret_cannot_be_used_does_not_start(tmp_path: Path, sk:
     import asyncio
 
     from omsd.clock import SystemClock
-    from omsd.daemon_notify import Notices
+    from omsd.daemon.notices import Notices
 
     settings = load(tmp_path, SMN.format(sk=sk) + TOPIC.format(sk=sk))
     sk.chmod(0o600)
 
-    async def check() -> None:
+    async def check(settings: Settings) -> None:
         store: object = None
         await Notices(settings, store, SystemClock(), asyncio.Event(), HOME).check()  # type: ignore[arg-type]
 
     with pytest.raises(ConfigError) as caught:
-        asyncio.run(check())
+        asyncio.run(check(settings))
     (problem,) = caught.value.problems
     assert problem.startswith("[[notify.topic]] urn:smn:local:0:team: the secret in")
     assert "HUSH" not in problem
     with pytest.raises(ConfigError, match="is not set"):
-        Notices(
-            load(tmp_path, TOPIC.format(sk="sk")),
-            None,  # type: ignore[arg-type]
-            SystemClock(),
-            asyncio.Event(),
-            HOME,
-        )
+        asyncio.run(check(load(tmp_path, TOPIC.format(sk="sk"))))

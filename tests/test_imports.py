@@ -42,7 +42,6 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "demo": frozenset({"cli", "config", "domain", "pb"}),
     "__main__": frozenset({"cli"}),
     "daemon": EVERYTHING,
-    "daemon_notify": EVERYTHING,
     "workerd": frozenset({"workerparts"}),
     "workerparts": EVERYTHING,
 }
@@ -50,7 +49,6 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 # Room -> the only rooms that may import it.
 ONLY_FROM: dict[str, frozenset[str]] = {
     "daemon": frozenset({"cli.serve"}),
-    "daemon_notify": frozenset({"daemon"}),
     "workerd": frozenset(),  # started with -m in a worker process
     "workerparts": frozenset({"workerd"}),
     "cli.serve": frozenset({"cli"}),

@@ -1,4 +1,4 @@
-"""Composition root of the control process: builds all parts, starts them in order, stops them in reverse."""
+"""The control process: builds all parts, starts them in order, stops them in reverse."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import signal
-import ssl
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,46 +13,44 @@ from pathlib import Path
 import uvloop
 
 from omsd import __version__
-from omsd.accounts.keyfile import TokenKeyFile
-from omsd.accounts.usersfile import UsersFileError, read_accounts
-from omsd.api.events.server import EventServer, KeyPair
+from omsd.accounts.usersfile import UsersFileError
 from omsd.api.grpc.server import (
-    Certificate,
     GrpcServer,
     bucket_service,
     catalog_service,
     group_service,
     sync_service,
 )
-from omsd.api.rest.app import RestApp
-from omsd.api.rest.server import RestServer
 from omsd.api.rest.services import Services
 from omsd.clock import SystemClock
-from omsd.config import GIB, MIB, Settings, is_local
-from omsd.daemon_notify import Notices, topics_of
-from omsd.domain.access import Accounts, AuthMethod
+from omsd.config import Settings
+from omsd.daemon.doors import grpc_certificate, make_event_server, make_rest_server
+from omsd.daemon.notices import Notices
+from omsd.daemon.parts import (
+    load_accounts,
+    make_access,
+    make_catalog,
+    make_planning,
+    quotas_of,
+    sync_limits,
+    validation_policy,
+    worker_settings,
+)
 from omsd.domain.errors import OmsdError
-from omsd.domain.group_plan import TaskTarget
 from omsd.domain.model import ShardId, TaskId
-from omsd.domain.quotas import Quotas
 from omsd.executors.local import LocalExecutor
-from omsd.executors.settings import WorkerEndpoint, WorkerSettings, encode_settings
+from omsd.executors.settings import encode_settings
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings
-from omsd.service.access import AccessService, AccessSettings
 from omsd.service.buckets import BucketService
-from omsd.service.catalog import CatalogService, ConfiguredEndpoint
 from omsd.service.channel import EventChannel
-from omsd.service.group_ledger import Planning
 from omsd.service.group_planner import GroupPlanner
 from omsd.service.groups import GroupService
 from omsd.service.ledger import Ledger
 from omsd.service.live import LiveBoard
-from omsd.service.locations import ValidationPolicy
 from omsd.service.probing import EndsProbe
 from omsd.service.quotas import QuotaKeeper
 from omsd.service.recovery import recover
 from omsd.service.sweeper import Sweeper
-from omsd.service.sync_hot import SyncLimits
 from omsd.service.sync_ledger import SyncLedger
 from omsd.service.sync_receiver import EventReceiver
 from omsd.service.syncs import SyncService
@@ -143,7 +140,7 @@ class _Daemon:
         zone = settings.server.zone
         self._executor = LocalExecutor(
             command=(sys.executable, "-m", "omsd.workerd"),
-            settings=encode_settings(_worker_settings(settings)),
+            settings=encode_settings(worker_settings(settings)),
             workers=settings.server.workers or os.cpu_count() or 1,
             slots_per_worker=SLOTS_PER_WORKER,
             clock=clock,
@@ -162,7 +159,7 @@ class _Daemon:
             ),
         )
         self._spool = FileSpool(settings.server.state_dir)
-        quotas = QuotaKeeper(store, _quotas(settings), zone)
+        quotas = QuotaKeeper(store, quotas_of(settings), zone)
         self._group_store = SqliteGroupStore(store)
         self._planner = GroupPlanner(self._executor, clock, self._channel.order)
         self._ledger = Ledger(
@@ -172,7 +169,7 @@ class _Daemon:
             self._board,
             clock,
             self._spool,
-            _planning(settings, self._group_store, self._planner),
+            make_planning(settings, self._group_store, self._planner),
             zone=zone,
             last_ids=last_ids,
             quotas=quotas,
@@ -185,7 +182,7 @@ class _Daemon:
             sync_store,
             self._executor,
             clock,
-            _sync_limits(settings),
+            sync_limits(settings),
             random.random,
             sweeps_due=self._ledger.sweeps_due.set,
         )
@@ -197,21 +194,21 @@ class _Daemon:
             self._syncs,
             ends,
             clock,
-            _policy(settings),
+            validation_policy(settings),
             zone,
             events_listen=settings.sync.events_listen or "",
         )
-        self._events = _event_server(settings, EventReceiver(self._syncs, clock))
+        self._events = make_event_server(settings, EventReceiver(self._syncs, clock))
         self._service = TaskService(
-            store, self._channel, self._board, ends, clock, _policy(settings), notice_store, quotas
+            store, self._channel, self._board, ends, clock, validation_policy(settings), notice_store, quotas
         )
-        self._access = _access(settings, clock)
+        self._access = make_access(settings, clock)
         groups = GroupService(
-            self._group_store, store, self._channel, self._board, ends, clock, _policy(settings)
+            self._group_store, store, self._channel, self._board, ends, clock, validation_policy(settings)
         )
-        buckets = BucketService(self._executor, _policy(settings), deadline_s=_QUESTION_DEADLINE_S)
-        catalog = _catalog(settings, store, clock, quotas, sync_store)
-        self._rest = _rest_server(
+        buckets = BucketService(self._executor, validation_policy(settings), deadline_s=_QUESTION_DEADLINE_S)
+        catalog = make_catalog(settings, store, clock, quotas, sync_store)
+        self._rest = make_rest_server(
             settings, Services(self._access, self._service, groups, syncs, buckets, catalog)
         )
         self._server = GrpcServer(
@@ -222,7 +219,7 @@ class _Daemon:
             group_service(groups),
             listen=settings.server.grpc_listen,
             access=self._access,
-            certificate=_certificate(settings),
+            certificate=grpc_certificate(settings),
         )
 
     async def serve(self, signals: _Signals, notifier: Notifier) -> None:
@@ -301,7 +298,7 @@ class _Daemon:
             await signals.reload.wait()
             signals.reload.clear()
             try:
-                accounts = await asyncio.to_thread(_accounts, self._settings)
+                accounts = await asyncio.to_thread(load_accounts, self._settings)
             except UsersFileError as error:
                 _log.error("users_file_not_reloaded", problems=list(error.problems))
                 continue
@@ -312,142 +309,6 @@ class _Daemon:
         await signals.cut.wait()
         _log.warning("cutting", reason="a second signal came")
         self._executor.hurry()
-
-
-def _worker_settings(settings: Settings) -> WorkerSettings:
-    limits, network = settings.limits, settings.network
-    return WorkerSettings(
-        part_bytes=limits.part_size_mib * MIB,
-        single_put_max_bytes=limits.single_put_max_mib * MIB,
-        copies_in_service=limits.server_side_copy,
-        copy_part_bytes=limits.server_side_copy_part_mib * MIB,
-        large_bytes=limits.large_object_mib * MIB,
-        buffer_budget_bytes=limits.buffer_budget_mib * MIB,
-        max_requests_per_endpoint=limits.max_requests_per_endpoint,
-        connect_timeout_s=network.connect_timeout_s,
-        first_byte_timeout_s=network.first_byte_timeout_s,
-        stall_timeout_s=network.stall_timeout_s,
-        restore_deadline_s=limits.restore_deadline_h * 3600,
-        restore_poll_s=limits.restore_poll_s,
-        ca_file=str(network.ca_file or ""),
-        verify_tls=network.verify_tls,
-        allowed_networks=tuple(str(allowed) for allowed in network.allowed_networks),
-        endpoints=tuple(
-            WorkerEndpoint(entry.cloud_type, entry.region, entry.url, entry.addressing, entry.list_version)
-            for entry in settings.endpoint
-        ),
-        log_level=settings.log.level,
-        log_format=settings.log.format,
-    )
-
-
-def _policy(settings: Settings) -> ValidationPolicy:
-    return ValidationPolicy(
-        served_regions=frozenset(settings.server.regions),
-        known_endpoints=frozenset((entry.cloud_type, entry.region) for entry in settings.endpoint),
-        notices=topics_of(settings),
-    )
-
-
-def _quotas(settings: Settings) -> Quotas:
-    quotas = settings.quotas
-    return Quotas(
-        tasks_per_day=quotas.tasks_per_day,
-        waiting_tasks=quotas.waiting_tasks,
-        parallel_tasks=quotas.parallel_tasks,
-        groups_per_day=quotas.groups_per_day,
-        sync_tasks=quotas.sync_tasks,
-    )
-
-
-def _catalog(
-    settings: Settings,
-    store: SqliteTaskStore,
-    clock: SystemClock,
-    quotas: QuotaKeeper,
-    sync_store: SqliteSyncStore,
-) -> CatalogService:
-    return CatalogService(
-        store,
-        clock,
-        endpoints=tuple(
-            ConfiguredEndpoint(entry.cloud_type, entry.region, entry.url) for entry in settings.endpoint
-        ),
-        max_parallel_tasks=settings.server.max_parallel_tasks,
-        quotas=quotas,
-        sync_tasks=sync_store,
-    )
-
-
-def _sync_limits(settings: Settings) -> SyncLimits:
-    return SyncLimits(
-        tasks_num=settings.quotas.sync_tasks,
-        queued_num=settings.sync.max_queued_events,
-        copies_num=settings.sync.max_copies,
-    )
-
-
-def _access(settings: Settings, clock: SystemClock) -> AccessService:
-    auth = settings.auth
-    if auth.methods and settings.tls.cert_file is None and not is_local(settings.server.grpc_listen):
-        _log.warning(
-            "grpc_in_plain_text",
-            listen=settings.server.grpc_listen,
-            advice="set [tls] cert_file and key_file",
-        )
-    return AccessService(
-        _accounts(settings),
-        TokenKeyFile(settings.server.state_dir).current,
-        clock,
-        AccessSettings(
-            methods=frozenset(map(AuthMethod, auth.methods)),
-            token_lifetime_s=round(auth.token_lifetime_h * 3600),
-            clock_skew_s=auth.clock_skew_s,
-            max_failures_per_minute=auth.max_failures_per_minute,
-        ),
-    )
-
-
-def _accounts(settings: Settings) -> Accounts:
-    """Raises UsersFileError."""
-    if settings.auth.users_file is None:
-        return Accounts()
-    return read_accounts(settings.auth.users_file, os.environ.get("CREDENTIALS_DIRECTORY", ""))
-
-
-def _planning(settings: Settings, store: SqliteGroupStore, planner: GroupPlanner) -> Planning:
-    target = TaskTarget(settings.groups.objects_per_task, settings.groups.gib_per_task * GIB)
-    return Planning(store, planner, target)
-
-
-def _certificate(settings: Settings) -> Certificate | None:
-    tls = settings.tls
-    if tls.cert_file is None or tls.key_file is None:
-        return None
-    client_ca = tls.client_ca_file.read_bytes() if tls.client_ca_file is not None else None
-    return Certificate(tls.cert_file.read_bytes(), tls.key_file.read_bytes(), client_ca)
-
-
-def _rest_server(settings: Settings, services: Services) -> RestServer | None:
-    listen, tls = settings.server.rest_listen, settings.tls
-    if listen is None:
-        return None
-    if settings.auth.methods and tls.cert_file is None and not is_local(listen):
-        _log.warning("rest_in_plain_text", listen=listen, advice="set [tls] cert_file and key_file")
-    context = None
-    if tls.cert_file is not None:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(tls.cert_file, tls.key_file)
-    return RestServer(RestApp(services), listen=listen, tls=context)
-
-
-def _event_server(settings: Settings, receiver: EventReceiver) -> EventServer | None:
-    sync, tls = settings.sync, settings.tls
-    if sync.events_listen is None:
-        return None
-    cert_file, key_file = sync.events_cert_file or tls.cert_file, sync.events_key_file or tls.key_file
-    key_pair = KeyPair(cert_file, key_file) if cert_file is not None and key_file is not None else None
-    return EventServer(receiver, listen=sync.events_listen, key_pair=key_pair)
 
 
 def _leaves(group: BaseExceptionGroup[OmsdError]) -> list[OmsdError]:

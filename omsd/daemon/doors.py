@@ -1,0 +1,57 @@
+"""The doors of the control process: gRPC's certificate, and the servers that are only loaded where they have an address."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from omsd.api.grpc.server import Certificate
+from omsd.config import Settings, is_local
+from omsd.telemetry.logging import get_logger
+
+if TYPE_CHECKING:
+    from omsd.api.events.server import EventServer
+    from omsd.api.rest.server import RestServer
+    from omsd.api.rest.services import Services
+    from omsd.service.sync_receiver import EventReceiver
+
+_log = get_logger(__name__)
+
+
+def grpc_certificate(settings: Settings) -> Certificate | None:
+    """The certificate of gRPC, None = plain text."""
+    tls = settings.tls
+    if tls.cert_file is None or tls.key_file is None:
+        return None
+    client_ca = tls.client_ca_file.read_bytes() if tls.client_ca_file is not None else None
+    return Certificate(tls.cert_file.read_bytes(), tls.key_file.read_bytes(), client_ca)
+
+
+def make_rest_server(settings: Settings, services: Services) -> RestServer | None:
+    """The REST API, if it has an address."""
+    listen, tls = settings.server.rest_listen, settings.tls
+    if listen is None:
+        return None
+    # aiohttp is loaded by those daemons that have a use for it.
+    from omsd.api.rest.app import RestApp  # noqa: PLC0415
+    from omsd.api.rest.server import RestServer  # noqa: PLC0415
+
+    if settings.auth.methods and tls.cert_file is None and not is_local(listen):
+        _log.warning("rest_in_plain_text", listen=listen, advice="set [tls] cert_file and key_file")
+    context = None
+    if tls.cert_file is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    return RestServer(RestApp(services), listen=listen, tls=context)
+
+
+def make_event_server(settings: Settings, receiver: EventReceiver) -> EventServer | None:
+    """The receiver of event notifications, if it has an address."""
+    sync, tls = settings.sync, settings.tls
+    if sync.events_listen is None:
+        return None
+    from omsd.api.events.server import EventServer, KeyPair  # noqa: PLC0415
+
+    cert_file, key_file = sync.events_cert_file or tls.cert_file, sync.events_key_file or tls.key_file
+    key_pair = KeyPair(cert_file, key_file) if cert_file is not None and key_file is not None else None
+    return EventServer(receiver, listen=sync.events_listen, key_pair=key_pair)
