@@ -30,7 +30,7 @@ from omsd.service.validation import validate_create, validate_start
 _TYPES = {kind.value.upper(): kind for kind in (TaskType.PREFIX, TaskType.LIST, TaskType.URL_LIST)}
 
 # Documented fields whose effect is not built: refused when set, never silently ignored; and what to send instead.
-_CREATE_NOT_YET: Mapping[str, str] = {"source_cdn": "leave it out", "smn_config": "leave it out"}
+_CREATE_NOT_YET: Mapping[str, str] = {"source_cdn": "leave it out"}
 _RETRY_NOT_YET: Mapping[str, str] = {
     "json_auth_file": "leave it out",
     "source_cdn_authentication_key": "leave it out",
@@ -64,7 +64,9 @@ class ValidatedGroupList:
     state: GroupState | None
 
 
-def validate_create_group(request: CreateTaskGroup, policy: ValidationPolicy) -> ValidatedGroup:
+def validate_create_group(
+    request: CreateTaskGroup, policy: ValidationPolicy, *, project_id: str = ""
+) -> ValidatedGroup:
     """The group a caller asks for. Raises RequestError with every wrong field."""
     findings = Findings()
     _refuse(findings, request, _CREATE_NOT_YET)
@@ -84,6 +86,7 @@ def validate_create_group(request: CreateTaskGroup, policy: ValidationPolicy) ->
         enable_kms=request.enable_kms,
         migrate_since=request.migrate_since,
         bandwidth_policy=request.bandwidth_policy,
+        smn_config=request.smn_config,
         enable_metadata_migration=request.enable_metadata_migration,
         enable_restore=request.enable_restore,
         enable_failed_object_recording=request.enable_failed_object_recording,
@@ -94,7 +97,7 @@ def validate_create_group(request: CreateTaskGroup, policy: ValidationPolicy) ->
         request_id=request.request_id,
     )
     try:
-        valid = validate_create(wanted, policy)
+        valid = validate_create(wanted, policy, project_id=project_id)
     except RequestError as error:
         for violation in error.violations:
             findings.add(error.code, violation.field, violation.description)
