@@ -21,11 +21,19 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from omsd.api.grpc.server import Certificate, GrpcServer, bucket_service, catalog_service, sync_service
+from omsd.api.grpc.server import (
+    Certificate,
+    GrpcServer,
+    bucket_service,
+    catalog_service,
+    group_service,
+    sync_service,
+)
 from omsd.domain.access import CHANGING_OPERATIONS, OPEN_OPERATIONS, READING_OPERATIONS, AuthMethod
 from omsd.pb import v1
-from omsd.pb.v1 import auth_pb2, bucket_pb2, catalog_pb2, sync_pb2, task_pb2
+from omsd.pb.v1 import auth_pb2, bucket_pb2, catalog_pb2, group_pb2, sync_pb2, task_pb2
 from omsd.pb.v1.auth_pb2_grpc import AuthServiceStub
+from omsd.pb.v1.group_pb2_grpc import TaskGroupServiceStub
 from omsd.pb.v1.service_pb2_grpc import BucketServiceStub, CatalogServiceStub, MigrationTaskServiceStub
 from omsd.pb.v1.sync_pb2_grpc import SyncTaskServiceStub
 from omsd.service.access import AccessService, AccessSettings
@@ -33,6 +41,7 @@ from omsd.telemetry.logging import setup_logging
 from tests.api.test_server import failure
 from tests.fakes.bucket_service import FakeBucketService, FakeCatalog
 from tests.fakes.clock import FakeClock
+from tests.fakes.group_service import GROUP_ID, FakeGroupService
 from tests.fakes.sync_service import FakeSyncService
 from tests.fakes.task_service import FakeTaskService
 from tests.service.accounts import ACCOUNTS, NOW_S, PASSWORD
@@ -56,6 +65,7 @@ def guarded_server(
         bucket_service(FakeBucketService()),
         catalog_service(FakeCatalog()),
         sync_service(syncs),
+        group_service(FakeGroupService()),
         listen="127.0.0.1:0",
         access=AccessService(ACCOUNTS, lambda: key, FakeClock(NOW_S), settings),
         certificate=certificate,
@@ -204,7 +214,7 @@ async def test_a_reader_may_change_nothing_at_all(channel: aio.Channel) -> None:
                     assert error.code() is grpc.StatusCode.PERMISSION_DENIED, method.name
                     assert details["ErrorInfo"].reason == "OMS.0205"  # type: ignore[attr-defined]
                     refused += 1
-    assert refused >= 11
+    assert refused >= 17
 
 
 async def test_a_caller_is_told_who_he_is(channel: aio.Channel) -> None:
@@ -268,6 +278,29 @@ async def test_each_change_has_one_line_in_the_audit_log_and_secrets_have_none(
     assert "HUSH" not in shown
     assert metadata[0][1] not in shown
     assert PASSWORD not in shown
+
+
+async def test_changes_of_groups_are_audited_with_the_group(
+    channel: aio.Channel, stream: io.StringIO
+) -> None:
+    metadata = await token(channel)
+    stub = TaskGroupServiceStub(channel)
+    await stub.CreateTaskGroup(group_pb2.CreateTaskGroupRequest(project_id="p1"), metadata=metadata)
+    ids = {"project_id": "p1", "group_id": GROUP_ID}
+    await stub.GetTaskGroup(group_pb2.GetTaskGroupRequest(**ids), metadata=metadata)
+    await stub.StartTaskGroup(group_pb2.StartTaskGroupRequest(**ids), metadata=metadata)
+    await stub.StopTaskGroup(group_pb2.StopTaskGroupRequest(**ids), metadata=metadata)
+    await stub.RetryTaskGroup(group_pb2.RetryTaskGroupRequest(**ids, src_sk="HUSH"), metadata=metadata)
+    await stub.UpdateTaskGroup(group_pb2.UpdateTaskGroupRequest(**ids), metadata=metadata)
+    await stub.DeleteTaskGroup(group_pb2.DeleteTaskGroupRequest(**ids), metadata=metadata)
+    lines = audited(stream)
+    assert [line["operation"] for line in lines] == [
+        f"{verb}TaskGroup" for verb in ("Create", "Start", "Stop", "Retry", "Update", "Delete")
+    ]
+    assert {(line["user"], line["group_id"], line["outcome"]) for line in lines} == {
+        ("maria", GROUP_ID, "ok")
+    }
+    assert "HUSH" not in stream.getvalue()
 
 
 async def test_where_nobody_is_asked_changes_are_audited_all_the_same(

@@ -8,26 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from omsd.api.grpc.server import GrpcServer, sync_service
+from omsd.api.grpc.server import GrpcServer, group_service, sync_service
 from omsd.domain.access import AuthMethod
+from omsd.domain.group import GroupState
 from omsd.service.access import AccessService, AccessSettings
 from tests.cli.conftest import Omsctl
 from tests.fakes.clock import FakeClock
+from tests.fakes.group_service import GROUP_ID, FakeGroupService, group_view
 from tests.fakes.sync_service import FakeSyncService
 from tests.fakes.task_service import FakeTaskService
 from tests.service.accounts import ACCOUNTS, PASSWORD
 
 
 @pytest.fixture
-async def server(tasks: FakeTaskService, syncs: FakeSyncService) -> AsyncIterator[GrpcServer]:
+async def server(
+    tasks: FakeTaskService, syncs: FakeSyncService, groups: FakeGroupService
+) -> AsyncIterator[GrpcServer]:
     key = secrets.token_bytes(32)
     access = AccessService(ACCOUNTS, lambda: key, FakeClock(), AccessSettings(frozenset({AuthMethod.TOKEN})))
-    server = GrpcServer(tasks, sync_service(syncs), listen="127.0.0.1:0", access=access)
+    server = GrpcServer(
+        tasks, sync_service(syncs), group_service(groups), listen="127.0.0.1:0", access=access
+    )
     yield server
     await server.stop(grace_s=0)
 
 
-async def test_a_token_opens_every_command(omsctl: Omsctl, tmp_path: Path) -> None:
+async def test_a_token_opens_every_command(omsctl: Omsctl, groups: FakeGroupService, tmp_path: Path) -> None:
     create = ("task", "create", "s3://from", "s3://to", "--project", "p1")
     refused = await omsctl(*create)
     assert (refused.code, refused.out) == (4, "")
@@ -43,6 +49,11 @@ async def test_a_token_opens_every_command(omsctl: Omsctl, tmp_path: Path) -> No
     assert (await omsctl("task", "delete", task_id, "--project", "p1", OMSCTL_TOKEN=token)).code == 0
     gone = await omsctl("task", "watch", task_id, "--project", "p1", OMSCTL_TOKEN=token)
     assert (gone.code, "OMS.0054" in gone.err) == (5, True)
+    groups.watched = [group_view(GroupState.MONITORING), group_view(GroupState.COMPLETED)]
+    watching = ("group", "watch", GROUP_ID, "--project", "p1")
+    assert (await omsctl(*watching)).code == 4
+    watched = await omsctl(*watching, OMSCTL_TOKEN=token)
+    assert (watched.code, watched.err) == (0, "")
     denied = await omsctl("sync", "list", "--project", "p3", OMSCTL_TOKEN=token)
     assert (denied.code, "OMS.0206" in denied.err) == (4, True)
 
