@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from omsd.domain import task_machine
@@ -298,10 +298,14 @@ class GroupBook:
             self._desk.make(new, stage)
         self._mover.move(hot, Advanced(position), stage)
         if not position.over:
-            await self._go_on(hot, stage)
+            await self._go_on(hot, stage, made_num=len(drafts))
 
-    async def _go_on(self, hot: HotGroup, stage: Stage) -> None:
-        """Once this stage is committed the next question is asked."""
+    async def _go_on(self, hot: HotGroup, stage: Stage, *, made_num: int = 0) -> None:
+        """Once this stage is committed the next question is asked; or later, if no more tasks may wait. made_num: in this stage."""
+        room = await self._quotas.waiting_room(hot.group.project_id) - made_num
+        if room <= 0:
+            stage.after.append(partial(self._planning.planner.postpone, hot.group.group_id, hot.stint))
+            return
         keys = await self._keys(hot)
         if keys is None:
             await self._end(hot, PlanFailed(_NO_KEYS), stage)
@@ -312,6 +316,7 @@ class GroupBook:
             return
         question: PlanQuestion
         if isinstance(wanted, ListsWanted):
+            wanted = replace(wanted, limit=min(wanted.limit, room))
             question = FindListFiles(list_bucket(hot.group.spec), keys.destination, wanted)
         else:
             question = MeasureStretch(hot.group.spec.source, keys.source, wanted)

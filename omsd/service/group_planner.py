@@ -26,6 +26,8 @@ _DEADLINE_S = 60.0
 _ATTEMPTS = 12
 _FIRST_WAIT_S = 1.0
 _MAX_WAIT_S = 30.0
+# A group that may make no more tasks for now looks again after this.
+ROOM_WAIT_S = 5.0
 
 PlanQuestion = MeasureStretch | FindListFiles
 
@@ -47,6 +49,7 @@ class GroupPlanner:
         self._waiting: deque[PlanTurn] = deque()
         self._turns: set[GroupId] = set()
         self._to_ask: list[_Ask] = []
+        self._postponed: list[PlanTurn] = []
         self._asking: dict[GroupId, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
 
@@ -62,7 +65,10 @@ class GroupPlanner:
                 for ask in self._to_ask:
                     task = group.create_task(self._ask(ask), name=f"splitting of group {ask.group_id}")
                     self._asking[ask.group_id] = task
-                self._to_ask = []
+                for turn in self._postponed:
+                    task = group.create_task(self._come_later(turn), name=f"pause of group {turn.group_id}")
+                    self._asking[turn.group_id] = task
+                self._to_ask, self._postponed = [], []
                 await self._wake.wait()
 
     def enqueue(self, group_id: GroupId, stint: int) -> None:
@@ -75,15 +81,26 @@ class GroupPlanner:
         self._to_ask.append(_Ask(group_id, stint, question))
         self._wake.set()
 
+    def postpone(self, group_id: GroupId, stint: int) -> None:
+        """The group may make no task now: others have their turn, and it waits for another one in a while."""
+        self._turns.discard(group_id)
+        self._postponed.append(PlanTurn(group_id, stint))
+        self._wake.set()
+
     def drop(self, group_id: GroupId) -> None:
         """The group is not split any more: its turn is over, what is asked is not answered."""
         self._waiting = deque(turn for turn in self._waiting if turn.group_id != group_id)
         self._to_ask = [ask for ask in self._to_ask if ask.group_id != group_id]
+        self._postponed = [turn for turn in self._postponed if turn.group_id != group_id]
         self._turns.discard(group_id)
         task = self._asking.pop(group_id, None)
         if task is not None:
             task.cancel()
         self._wake.set()
+
+    async def _come_later(self, turn: PlanTurn) -> None:
+        await self._clock.sleep(ROOM_WAIT_S)
+        self.enqueue(turn.group_id, turn.stint)
 
     async def _ask(self, ask: _Ask) -> None:
         wait_s = _FIRST_WAIT_S

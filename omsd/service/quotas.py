@@ -55,6 +55,10 @@ class QuotaKeeper:
                 refusal=Refusal.QUOTA,
             )
 
+    async def waiting_room(self, project_id: str) -> int:
+        """How many more tasks of the project may wait; 0 or less: none. What was made before must be committed."""
+        return self.quotas.waiting_tasks - await self._store.count_in(project_id, (TaskState.WAITING,))
+
     async def check_creation(self, project_id: str, kind: CreationKind, now_ms: int) -> None:
         """The project may create one more of the kind today. Raises RequestError OMS.1021 or OMS.1037. The caller as above."""
         limit = self.daily_limit(kind)

@@ -9,17 +9,22 @@ from pathlib import Path
 import pytest
 
 from omsd.domain.errors import Refusal, RequestError
+from omsd.domain.group import GroupState
 from omsd.domain.model import TaskState
 from omsd.domain.quotas import CreationKind, Quotas
 from omsd.ports.taskstore import NoteCreation
+from omsd.service.group_planner import ROOM_WAIT_S
 from omsd.service.requests import ListTasks
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
+from tests.service.group_harness import create_group, run_out_group, split, start_group
 from tests.service.harness import PROJECT, Control, control_process, create_request
 
 HOUR_S = 3600
 WORLD = {"a": 1}
+# Five tasks of a group.
+MANY = {f"key{number:03}": 100 for number in range(20)}
 
 
 async def create(control: Control, project: str = PROJECT, **changes: object) -> int:
@@ -151,6 +156,68 @@ async def test_groups_are_counted_by_the_same_keeper(tmp_path: Path) -> None:
             await control.quotas.check_creation(PROJECT, CreationKind.GROUP, now_ms)
         assert caught.value.code == "OMS.1037"
         await create(control)
+
+
+async def test_tasks_of_a_group_wait_and_run_like_others_and_are_no_creations_of_the_day(
+    tmp_path: Path,
+) -> None:
+    quotas = Quotas(tasks_per_day=1, parallel_tasks=1)
+    async with control_process(
+        tmp_path, World(MANY), quotas=quotas, max_parallel_tasks=3, slots=9
+    ) as control:
+        group_id = (await control.groups.create(PROJECT, create_group())).group_id
+        assert len(await split(control, group_id)) == 5
+        await control.until(lambda: control.executor.running)
+        await control.settle()
+        view = await control.groups.get(PROJECT, group_id)
+        assert (view.tally.migrating, view.tally.waiting) == (1, 4)
+        await create(control)
+        assert (await refusal(control)).code == "OMS.1021"
+        now_ms = int(control.clock.now_s() * 1000)
+        assert await control.quotas.created_num(PROJECT, CreationKind.GROUP, now_ms) == 1
+
+
+async def test_a_group_goes_on_making_tasks_when_more_of_them_may_wait(tmp_path: Path) -> None:
+    quotas = Quotas(waiting_tasks=2)
+    async with control_process(tmp_path, World(MANY), quotas=quotas, max_parallel_tasks=1) as control:
+        group_id = (await control.groups.create(PROJECT, create_group())).group_id
+        await control.until(lambda: ROOM_WAIT_S in _naps(control))
+        await control.until(lambda: control.executor.running)
+        view = await control.groups.get(PROJECT, group_id)
+        assert view.group.state is GroupState.CREATING
+        most_waiting, ending = 0, asyncio.ensure_future(run_out_group(control, group_id))
+        while not ending.done():
+            most_waiting = max(most_waiting, (await control.groups.get(PROJECT, group_id)).tally.waiting)
+            control.clock.advance(1.0)
+        view = await ending
+        assert (view.group.state, view.tally.succeeded) == (GroupState.COMPLETED, 5)
+        assert (view.counters.successful_num, most_waiting) == (len(MANY), 2)
+
+
+async def test_a_group_that_waits_for_room_can_be_paused_and_goes_on_after_a_restart(tmp_path: Path) -> None:
+    quotas, clock, world = Quotas(waiting_tasks=1), FakeClock(), World(MANY)
+    async with control_process(tmp_path, world, clock=clock, quotas=quotas, max_parallel_tasks=1) as control:
+        group_id = (await control.groups.create(PROJECT, create_group())).group_id
+        await control.until(lambda: ROOM_WAIT_S in _naps(control))
+        await control.groups.stop(PROJECT, group_id)
+        await run_out_group(control, group_id)
+        # Its pause is over, and nothing is asked any more.
+        asked_num = len(control.executor.questions)
+        await control.advance(ROOM_WAIT_S)
+        await control.settle()
+        assert len(control.executor.questions) == asked_num
+        await control.groups.start(PROJECT, group_id, start_group())
+    async with control_process(tmp_path, world, clock=clock, quotas=quotas, max_parallel_tasks=1) as control:
+        ending = asyncio.ensure_future(run_out_group(control, group_id))
+        while not ending.done():
+            await asyncio.sleep(0.001)
+            control.clock.advance(1.0)
+        assert (await ending).group.state is GroupState.COMPLETED
+    assert set(world.written) == set(MANY)
+
+
+def _naps(control: Control) -> list[float]:
+    return [round(until_s - control.clock.monotonic_s(), 3) for until_s in control.clock.sleeping()]
 
 
 async def test_what_left_the_day_is_pruned(tmp_path: Path) -> None:
