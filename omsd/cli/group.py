@@ -10,9 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omsd.cli.session import Exit, Output, Session, UsageError, command, complain
-from omsd.cli.task import KEYS_HELP, WindowOption, cloud_option, endpoint_option, region_option
+from omsd.cli.task import (
+    KEYS_HELP,
+    NotifyLanguageOption,
+    NotifyOnOption,
+    NotifyTemplateOption,
+    NotifyTopicOption,
+    WindowOption,
+    cloud_option,
+    endpoint_option,
+    region_option,
+)
 from omsd.domain.group import GroupState
 from omsd.domain.model import CloudType, ConsistencyCheck, OverwriteMode, StoragePolicy
+from omsd.domain.notices import NoticeLanguage
 
 if TYPE_CHECKING:
     from omsd.cli.group_client import GroupClient
@@ -77,6 +88,10 @@ async def create(
     requester_pays: Annotated[
         bool, typer.Option("--requester-pays", help="Pay for the source's traffic.")
     ] = False,
+    notify_topic: NotifyTopicOption = None,
+    notify_on: NotifyOnOption = "success,failure",
+    notify_language: NotifyLanguageOption = NoticeLanguage.EN_US,
+    notify_template: NotifyTemplateOption = None,
     request_id: Annotated[
         str | None,
         typer.Option(help="A repeat with the same id returns the same group. At most 64 characters."),
@@ -110,6 +125,7 @@ async def create(
         enable_requester_pays=requester_pays or None,
         request_id=request_id or "",
     )
+    words.fill_smn_config(message, notify_topic, notify_on, notify_language, notify_template)
     if description is not None:
         message.description = description
     if since is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from omsd.cli.show import (
     duration_text,
     enum_word,
+    notice_text,
     place_text,
     size_text,
     time_text,
@@ -91,6 +92,8 @@ def details(group: group_pb2.TaskGroup) -> list[tuple[str, str]]:
     record = group.failed_object_record
     rows += [("failed lists", record.list_file_key)] if record.list_file_key else []
     rows += [("failed list error", record.error_code)] if record.error_code else []
+    if group.HasField("smn_config"):
+        rows.append(("notice", notice_text(group.smn_config)))
     if group.HasField("error_reason"):
         rows.append(("error", f"{group.error_reason.error_code}: {group.error_reason.error_msg}"))
     return rows

@@ -118,16 +118,22 @@ def destination_node(node: Node, keys: Keys) -> task_pb2.DstNodeReq:
     return message
 
 
-def smn_config(topic: str, ends: str, language: str, template: str | None) -> types_pb2.SmnConfig:
-    """Who is told of which ends. Raises UsageError if the ends cannot be read."""
+def fill_smn_config(message: Any, topic: str | None, ends: str, language: str, template: str | None) -> None:
+    """Who is told of which ends of what is created. Raises UsageError if that cannot be read."""
+    if topic is None:
+        if template is not None:
+            raise UsageError("--notify-template: write --notify-topic as well")
+        return
     triggers = [end.strip().upper() for end in ends.split(",") if end.strip()]
     if not triggers or not set(triggers) <= {"SUCCESS", "FAILURE", "FAIL"}:
         raise UsageError(f"--notify-on {ends!r}: write success, failure or success,failure")
-    return types_pb2.SmnConfig(
-        topic_urn=topic,
-        trigger_conditions=triggers,
-        language=language,
-        message_template_name=template or "",
+    message.smn_config.CopyFrom(
+        types_pb2.SmnConfig(
+            topic_urn=topic,
+            trigger_conditions=triggers,
+            language=language,
+            message_template_name=template or "",
+        )
     )
 
 

@@ -33,6 +33,21 @@ WindowOption = Annotated[
         help="Limit in a daily window, like 08:00-18:00=20MB. Repeatable.",
     ),
 ]
+NotifyTopicOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URN", help="Tell this topic of the end: urn:smn:<region>:<project_id>:<topic_name>."
+    ),
+]
+NotifyOnOption = Annotated[
+    str, typer.Option(metavar="ENDS", help="Which ends: success, failure or success,failure.")
+]
+NotifyLanguageOption = Annotated[
+    NoticeLanguage, typer.Option(case_sensitive=False, help="Language of the message.")
+]
+NotifyTemplateOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Send by this message template of the topic's service.")
+]
 
 
 def cloud_option(end: str) -> Any:
@@ -105,21 +120,10 @@ async def create(
     requester_pays: Annotated[
         bool, typer.Option("--requester-pays", help="Pay for the source's traffic.")
     ] = False,
-    notify_topic: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URN", help="Tell this topic of the end: urn:smn:<region>:<project_id>:<topic_name>."
-        ),
-    ] = None,
-    notify_on: Annotated[
-        str, typer.Option(metavar="ENDS", help="Which ends: success, failure or success,failure.")
-    ] = "success,failure",
-    notify_language: Annotated[
-        NoticeLanguage, typer.Option(case_sensitive=False, help="Language of the message.")
-    ] = NoticeLanguage.EN_US,
-    notify_template: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Send by this message template of the topic's service.")
-    ] = None,
+    notify_topic: NotifyTopicOption = None,
+    notify_on: NotifyOnOption = "success,failure",
+    notify_language: NotifyLanguageOption = NoticeLanguage.EN_US,
+    notify_template: NotifyTemplateOption = None,
     request_id: Annotated[
         str | None,
         typer.Option(help="A repeat with the same id returns the same task. At most 64 characters."),
@@ -156,12 +160,7 @@ async def create(
     )
     if description is not None:
         message.description = description
-    if notify_topic is not None:
-        message.smn_config.CopyFrom(
-            words.smn_config(notify_topic, notify_on, notify_language, notify_template)
-        )
-    elif notify_template is not None:
-        raise UsageError("--notify-template: write --notify-topic as well")
+    words.fill_smn_config(message, notify_topic, notify_on, notify_language, notify_template)
     if since is not None:
         message.migrate_since = words.seconds_from(since)
     async with session.client() as client:

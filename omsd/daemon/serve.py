@@ -204,7 +204,15 @@ class _Daemon:
         )
         self._access = make_access(settings, clock)
         groups = GroupService(
-            self._group_store, store, self._channel, self._board, ends, clock, validation_policy(settings)
+            self._group_store,
+            store,
+            self._channel,
+            self._board,
+            ends,
+            clock,
+            validation_policy(settings),
+            notice_store,
+            quotas,
         )
         buckets = BucketService(self._executor, validation_policy(settings), deadline_s=_QUESTION_DEADLINE_S)
         catalog = make_catalog(settings, store, clock, quotas, sync_store)

@@ -105,6 +105,8 @@ class Act(Enum):
     CLEAR_ERROR = auto()
     LOOK_AGAIN = auto()  # the tasks are to be looked at, after the commit
     FORGET_SOURCE = auto()  # the splitting begins anew
+    NOTIFY = auto()  # who wants to hear of such an end is told
+    FORGET_NOTICE = auto()  # what was told of its end is shown no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,7 @@ def _plan_failed(event: PlanFailed) -> Transition:
         Act.END_ACTIVE,
         Act.MARK_ENDED,
         Act.LOOK_AGAIN,
+        Act.NOTIFY,
     )
     return Transition(_CF, (*effects, Act.FORGET_SOURCE) if event.restart else effects)
 
@@ -271,15 +274,15 @@ def _goal_advanced(group: TaskGroup, event: GoalAdvanced) -> Transition:
 def _settled(group: TaskGroup, event: MembersMoved) -> Transition:
     state, tally = group.state, event.tally
     if state is _D:
-        return Transition(_X if not tally.total else _D)
+        return Transition(_D) if tally.total else Transition(_X, (Act.FORGET_NOTICE,))
     if not is_settled(group, tally):
         return Transition(state)
     match state:
         case GroupState.MONITORING if tally.failed:
             failure = event.failure or Failure("TRF.0062", f"{tally.failed} of {tally.total} tasks failed")
-            return Transition(_F, (RecordError(failure), *_REST, Act.MARK_ENDED))
+            return Transition(_F, (RecordError(failure), *_REST, Act.MARK_ENDED, Act.NOTIFY))
         case GroupState.MONITORING:
-            return Transition(_S, (*_REST, Act.MARK_ENDED))
+            return Transition(_S, (*_REST, Act.MARK_ENDED, Act.NOTIFY))
         case GroupState.PAUSING:
             return Transition(_P, _REST)
         case GroupState.CREATION_FAILED:

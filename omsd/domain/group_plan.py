@@ -97,6 +97,8 @@ def advance(
     spec: TaskSpec, position: PlanPosition, answer: Measured, target: TaskTarget
 ) -> tuple[PlanPosition, tuple[MemberDraft, ...]]:
     """How far the splitting has come with this answer, and the tasks that exist from now on."""
+    # The end of the group is told, not that of each task.
+    spec = replace(spec, smn=None)
     if isinstance(answer, Lists):
         position = replace(position, after=answer.last or position.after, over=answer.over)
         bucket = _list_file(spec).bucket

@@ -1,10 +1,11 @@
-"""What there is to tell of a migration task that has ended."""
+"""What there is to tell of a migration task, or a task group, that has ended."""
 
 from __future__ import annotations
 
+from omsd.domain.group import GroupState, GroupSums, TaskGroup
 from omsd.domain.model import OutcomeKind, Task, TaskState
 from omsd.domain.notices import NoticeFacts
-from omsd.domain.object_lists import list_key
+from omsd.domain.object_lists import group_folder, list_key
 
 
 def facts_of(task: Task) -> NoticeFacts:
@@ -31,6 +32,34 @@ def facts_of(task: Task) -> NoticeFacts:
         failed_list=_list_of(task, OutcomeKind.FAILED),
         error_code=task.error_code,
         error_message=task.error_message,
+    )
+
+
+def group_facts_of(group: TaskGroup, sums: GroupSums) -> NoticeFacts:
+    """The facts of a group that is completed or has failed, as it is committed with its end. sums: over its tasks, at that moment.
+
+    A group has no name: it is told by its id. failed_list: the folder of the failed lists; lists of the other kinds are in none of its own.
+    """
+    spec, counters = group.spec, sums.counters
+    list_file = spec.list_file
+    return NoticeFacts(
+        name=group.group_id,
+        succeeded=group.state is GroupState.COMPLETED,
+        started_ms=group.started_ms,
+        ended_ms=group.ended_ms,
+        active_ms=group.active_ms,
+        listed_num=counters.listed_num,
+        successful_num=counters.successful_num,
+        skipped_num=counters.skipped_num,
+        failed_num=counters.failed_num,
+        moved_size_bytes=counters.successful_size_bytes,
+        source_bucket=spec.source.bucket,
+        destination_bucket=spec.destination.bucket,
+        list_file_bucket=list_file.bucket if list_file is not None else "",
+        list_file_key=list_file.key if list_file is not None else "",
+        failed_list=group_folder(group.group_id) if sums.failed_lists_num else "",
+        error_code=group.error_code,
+        error_message=group.error_message,
     )
 
 

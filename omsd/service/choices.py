@@ -6,10 +6,14 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from omsd.domain.model import ConsistencyCheck, OverwriteMode, Priority, StoragePolicy, TaskType
+from omsd.domain.notices import NoticeLanguage, Trigger
 from omsd.domain.sync import SyncState
 from omsd.domain.sync_figures import DataType
 
 TASK_TYPES: Mapping[str, TaskType] = {kind.value: kind for kind in TaskType}
+GROUP_TYPES: Mapping[str, TaskType] = {
+    kind.value.upper(): kind for kind in (TaskType.PREFIX, TaskType.LIST, TaskType.URL_LIST)
+}
 OVERWRITE_MODES: Mapping[str, OverwriteMode] = {mode.value: mode for mode in OverwriteMode}
 CHECKS: Mapping[str, ConsistencyCheck] = {
     **{check.value: check for check in ConsistencyCheck},
@@ -19,6 +23,13 @@ STORAGE_POLICIES: Mapping[str, StoragePolicy] = {policy.value: policy for policy
 PRIORITIES: Mapping[str, Priority] = {priority.value: priority for priority in Priority}
 SYNC_STATES: Mapping[str, SyncState] = {state.value: state for state in SyncState}
 DATA_TYPES: Mapping[str, DataType] = {kind.value: kind for kind in DataType}
+# The reference has FAILURE and FAIL for the same.
+TRIGGERS: Mapping[str, Trigger] = {
+    "SUCCESS": Trigger.SUCCESS,
+    "FAILURE": Trigger.FAILURE,
+    "FAIL": Trigger.FAILURE,
+}
+LANGUAGES: Mapping[str, NoticeLanguage] = {language.value: language for language in NoticeLanguage}
 CDN_PROTOCOLS: Mapping[str, str] = {"http": "http", "https": "https"}
 
 # Forms of CDN authentication, and whether the caller's key is needed for them.
@@ -51,6 +62,15 @@ CREATE_CHOICES: Choices = MappingProxyType(
         "task_priority": PRIORITIES,
     }
 )
+CREATE_GROUP_CHOICES: Choices = MappingProxyType(
+    {
+        "task_type": GROUP_TYPES,
+        "object_overwrite_mode": OVERWRITE_MODES,
+        "consistency_check": CHECKS,
+        "dst_storage_policy": STORAGE_POLICIES,
+    }
+)
+SMN_CHOICES: Choices = MappingProxyType({"trigger_conditions[]": TRIGGERS, "language": LANGUAGES})
 BATCH_CHOICES: Choices = MappingProxyType({"task_priority": PRIORITIES})
 CREATE_SYNC_CHOICES: Choices = MappingProxyType(
     {

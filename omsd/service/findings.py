@@ -57,6 +57,8 @@ class Findings:
         for needed in needs:
             if needed.when is not None and not _holds(needed.when, call):
                 continue
+            if needed.beside and not any(_value_of(call, other) for other in needed.beside):
+                continue
             if needed.instead and _value_of(call, needed.instead):
                 continue
             holder, _, _ = needed.field.rpartition(".")

@@ -96,6 +96,7 @@ class GroupBook:
         planning: Planning,
         post: Callable[[GroupOrder], None],
         quotas: QuotaKeeper,
+        wake_notifier: Callable[[], None],
     ) -> None:
         self._state = state
         self._desk = desk
@@ -106,7 +107,7 @@ class GroupBook:
         self._planning = planning
         self._post = post
         self._quotas = quotas
-        self._mover = GroupMover(state, scheduler, clock, planning.planner)
+        self._mover = GroupMover(state, scheduler, clock, planning.planner, wake_notifier)
         # Read from the store for a call or a task; they go again if nothing came of it.
         self._loaded: set[GroupId] = set()
 
@@ -267,7 +268,7 @@ class GroupBook:
     async def _plan(self, hot: HotGroup, order: PlanTurn | PlanAnswer | PlanTrouble, stage: Stage) -> None:
         match order:
             case PlanTrouble():
-                self._mover.move(hot, PlanFailed(order.failure), stage)
+                await self._end(hot, PlanFailed(order.failure), stage)
             case PlanTurn():
                 self._mover.move(hot, TurnCame(), stage)
                 await self._go_on(hot, stage)
@@ -278,12 +279,12 @@ class GroupBook:
         """One transaction: the tasks that the answer makes, and how far the source is split."""
         keys = await self._keys(hot)
         if keys is None:
-            self._mover.move(hot, PlanFailed(_NO_KEYS), stage)
+            await self._end(hot, PlanFailed(_NO_KEYS), stage)
             return
         group = hot.group
         position, drafts = advance(group.spec, group.position, answer, self._planning.target)
         if position.over and not drafts and not hot.tally.total:
-            self._mover.move(hot, PlanFailed(nothing_found(group.spec), restart=True), stage)
+            await self._end(hot, PlanFailed(nothing_found(group.spec), restart=True), stage)
             return
         for draft in drafts:
             new = NewTask(
@@ -303,7 +304,7 @@ class GroupBook:
         """Once this stage is committed the next question is asked."""
         keys = await self._keys(hot)
         if keys is None:
-            self._mover.move(hot, PlanFailed(_NO_KEYS), stage)
+            await self._end(hot, PlanFailed(_NO_KEYS), stage)
             return
         wanted = next_wanted(hot.group.spec, hot.group.position, self._planning.target)
         if isinstance(wanted, Lists):
@@ -325,7 +326,13 @@ class GroupBook:
         tally, failure = hot.tally, None
         if hot.group.state is GroupState.MONITORING and tally.failed and is_settled(hot.group, tally):
             failure = group_failure(tally, *await self._store.member_failures(hot.group.group_id))
-        self._mover.move(hot, MembersMoved(tally, failure), stage)
+        await self._end(hot, MembersMoved(tally, failure), stage)
+
+    async def _end(self, hot: HotGroup, event: PlanFailed | MembersMoved, stage: Stage) -> None:
+        """The group has taken an event that may be its end. All that its tasks did before is in the store."""
+        tells = hot.group.spec.smn is not None
+        sums = await self._store.group_sums(hot.group.group_id) if tells else None
+        self._mover.move(hot, event, stage, sums=sums)
 
     async def _pursue(self, hot: HotGroup, stage: Stage) -> None:
         group = hot.group

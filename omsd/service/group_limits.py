@@ -6,8 +6,10 @@ from types import MappingProxyType
 
 from omsd.service.limits import CREATE_LIMITS, START_LIMITS, Limits, Number, Text
 
-# The same fields with the same limits as those of a task.
-CREATE_GROUP_LIMITS = CREATE_LIMITS
+# The same limits as those of a task, where a group has the field.
+CREATE_GROUP_LIMITS: Limits = MappingProxyType(
+    {path: limit for path, limit in CREATE_LIMITS.items() if path != "thread_num"}
+)
 START_GROUP_LIMITS = START_LIMITS
 
 LIST_GROUP_LIMITS: Limits = MappingProxyType(

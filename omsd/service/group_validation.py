@@ -20,17 +20,17 @@ from omsd.domain.model import (
     TaskSpec,
     TaskType,
 )
+from omsd.service.choices import GROUP_TYPES
 from omsd.service.findings import Findings, iter_values
 from omsd.service.group_limits import GROUP_ID_LIMITS, LIST_GROUP_LIMITS, START_GROUP_LIMITS
 from omsd.service.group_requests import CreateTaskGroup, ListTaskGroups, RetryTaskGroup, StartTaskGroup
 from omsd.service.locations import NOT_YET, ValidationPolicy
+from omsd.service.needs import RETRY_GROUP_NEEDS
 from omsd.service.requests import CreateTask, SrcNode, StartTask
 from omsd.service.validation import validate_create, validate_start
 
-_TYPES = {kind.value.upper(): kind for kind in (TaskType.PREFIX, TaskType.LIST, TaskType.URL_LIST)}
-
 # Documented fields whose effect is not built: refused when set, never silently ignored; and what to send instead.
-_CREATE_NOT_YET: Mapping[str, str] = {"source_cdn": "leave it out", "smn_config": "leave it out"}
+_CREATE_NOT_YET: Mapping[str, str] = {"source_cdn": "leave it out"}
 _RETRY_NOT_YET: Mapping[str, str] = {
     "json_auth_file": "leave it out",
     "source_cdn_authentication_key": "leave it out",
@@ -64,11 +64,13 @@ class ValidatedGroupList:
     state: GroupState | None
 
 
-def validate_create_group(request: CreateTaskGroup, policy: ValidationPolicy) -> ValidatedGroup:
+def validate_create_group(
+    request: CreateTaskGroup, policy: ValidationPolicy, *, project_id: str = ""
+) -> ValidatedGroup:
     """The group a caller asks for. Raises RequestError with every wrong field."""
     findings = Findings()
     _refuse(findings, request, _CREATE_NOT_YET)
-    task_type = findings.choose("task_type", request.task_type, _TYPES, TaskType.PREFIX)
+    task_type = findings.choose("task_type", request.task_type, GROUP_TYPES, TaskType.PREFIX)
     if task_type is TaskType.URL_LIST:
         cloud = parse_cloud_type((request.src_node or SrcNode()).cloud_type or CloudType.URL_SOURCE)
         if cloud is not CloudType.URL_SOURCE:
@@ -84,6 +86,7 @@ def validate_create_group(request: CreateTaskGroup, policy: ValidationPolicy) ->
         enable_kms=request.enable_kms,
         migrate_since=request.migrate_since,
         bandwidth_policy=request.bandwidth_policy,
+        smn_config=request.smn_config,
         enable_metadata_migration=request.enable_metadata_migration,
         enable_restore=request.enable_restore,
         enable_failed_object_recording=request.enable_failed_object_recording,
@@ -94,7 +97,7 @@ def validate_create_group(request: CreateTaskGroup, policy: ValidationPolicy) ->
         request_id=request.request_id,
     )
     try:
-        valid = validate_create(wanted, policy)
+        valid = validate_create(wanted, policy, project_id=project_id)
     except RequestError as error:
         for violation in error.violations:
             findings.add(error.code, violation.field, violation.description)
@@ -124,9 +127,10 @@ def validate_retry_group(request: RetryTaskGroup) -> ValidatedRetry:
     findings = Findings()
     findings.check(START_GROUP_LIMITS, request)
     _refuse(findings, request, _RETRY_NOT_YET)
-    source = _keys(findings, "src", request.src_ak, request.src_sk, request.src_security_token)
-    destination = _keys(findings, "dst", request.dst_ak, request.dst_sk, request.dst_security_token)
+    findings.need(RETRY_GROUP_NEEDS, request)
     findings.raise_if_any()
+    source = _keys(request.src_ak, request.src_sk, request.src_security_token)
+    destination = _keys(request.dst_ak, request.dst_sk, request.dst_security_token)
     return ValidatedRetry(source, destination, bool(request.migrate_failed_object))
 
 
@@ -151,14 +155,8 @@ def validate_group_id(group_id: str) -> GroupId:
     return GroupId(group_id)
 
 
-def _keys(
-    findings: Findings, end: str, access_key: str | None, secret_key: str | None, token: str | None
-) -> Credentials | None:
-    if not (access_key or secret_key or token):
-        return None
-    findings.require(f"{end}_ak", access_key)
-    findings.require(f"{end}_sk", secret_key)
-    return Credentials(access_key or "", secret_key or "", token or "")
+def _keys(access_key: str | None, secret_key: str | None, token: str | None) -> Credentials | None:
+    return Credentials(access_key, secret_key, token or "") if access_key and secret_key else None
 
 
 def _refuse(findings: Findings, request: object, not_yet: Mapping[str, str]) -> None:

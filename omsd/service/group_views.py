@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from omsd.domain.group import MemberTally, TaskGroup
 from omsd.domain.model import Counters
+from omsd.domain.notices import SmnInfo
 from omsd.service.views import TaskView
 
 
@@ -17,6 +18,7 @@ class GroupView:
     total_num, total_size_bytes: objects found so far, created_num, created_size_bytes: those of created tasks.
     complete_size_bytes: done so far (moved, skipped, and what is on its way); progress 0..1, 1.0 only when the group is completed.
     failed_record_key: folder of the failed lists, "" if none is stored; failed_record_error: why some list is not.
+    smn: what became of the notice of its end; None if it has not ended, or nobody wanted to hear of such an end.
     """
 
     group: TaskGroup
@@ -34,6 +36,7 @@ class GroupView:
     total_ms: int
     failed_record_key: str = ""
     failed_record_error: str = ""
+    smn: SmnInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,12 @@ from dataclasses import replace
 from omsd.domain import group_machine
 from omsd.domain.group import GroupState, GroupSums, MemberTally, TaskGroup
 from omsd.domain.model import Credentials, TaskId, TaskState
+from omsd.domain.notices import group_owner
 from omsd.domain.object_lists import group_folder
+from omsd.domain.quotas import CreationKind
 from omsd.ports.clock import Clock
 from omsd.ports.groupstore import GroupQuery, GroupStore
+from omsd.ports.notices import NoticeStore
 from omsd.ports.taskstore import TaskStore
 from omsd.service.calls import ChangeGroup, CreateGroup
 from omsd.service.channel import EventChannel
@@ -27,14 +30,14 @@ from omsd.service.group_views import GroupPage, GroupView, WatchedGroup
 from omsd.service.live import LiveBoard
 from omsd.service.locations import ValidationPolicy
 from omsd.service.probing import EndsProbe
+from omsd.service.quotas import QuotaKeeper
 from omsd.service.requests import BandwidthRule
 from omsd.service.tasks import fingerprint_of, rest_of_watch
 from omsd.service.validation import validate_bandwidth, validate_request_id
 from omsd.service.views import TaskView
 
-_WATCH_ENDS = frozenset(
-    {GroupState.CREATION_FAILED, GroupState.MIGRATION_FAILED, GroupState.COMPLETED, GroupState.DELETED}
-)
+_TOLD = frozenset({GroupState.CREATION_FAILED, GroupState.MIGRATION_FAILED, GroupState.COMPLETED})
+_WATCH_ENDS = _TOLD | {GroupState.DELETED}
 # Shown until the group is completed.
 _ALMOST_DONE = 0.999
 
@@ -51,6 +54,8 @@ class GroupService:
         ends: EndsProbe,
         clock: Clock,
         policy: ValidationPolicy,
+        notices: NoticeStore,
+        quotas: QuotaKeeper,
     ) -> None:
         self._store = store
         self._tasks = tasks
@@ -59,16 +64,21 @@ class GroupService:
         self._ends = ends
         self._clock = clock
         self._policy = policy
+        self._notices = notices
+        self._quotas = quotas
 
     async def create(self, project_id: str, request: CreateTaskGroup) -> TaskGroup:
         """The group waits to be split; a repeat with the same request_id returns the same group. Source: API reference 5.4.2."""
         request_id = validate_request_id(request.request_id)
-        valid = validate_create_group(request, self._policy)
+        valid = validate_create_group(request, self._policy, project_id=project_id)
         fingerprint = fingerprint_of(valid.spec, valid.windows)
         if request_id:
             earlier = await self._store.find_group_request(project_id, request_id)
             if earlier is not None:
                 return same_group(earlier, fingerprint)
+        # The ledger decides; but who has no room left need not wait for two clouds to hear it, nor bother them.
+        now_ms = int(self._clock.now_s() * 1000)
+        await self._quotas.check_creation(project_id, CreationKind.GROUP, now_ms)
         await self._ends.check(valid.spec, valid.credentials)
         wish = CreateGroup(project_id, valid.spec, valid.credentials, valid.windows, request_id, fingerprint)
         group = await self._channel.call(wish)
@@ -146,7 +156,11 @@ class GroupService:
             if again.position == group.position:
                 break
             group = again
-        return _joined(group, sums, await self._views(working), int(self._clock.now_s() * 1000))
+        view = _joined(group, sums, await self._views(working), int(self._clock.now_s() * 1000))
+        if group.spec.smn is None or group.state not in _TOLD:
+            return view
+        owner = group_owner(group.group_id)
+        return replace(view, smn=(await self._notices.smn_infos((owner,))).get(owner))
 
     async def _find(self, project_id: str, group_id: str) -> TaskGroup:
         wanted = validate_group_id(group_id)

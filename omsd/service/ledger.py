@@ -80,7 +80,15 @@ class Ledger:
         self._accounts = Accounts(self._state, self._mover, self._recorder, self._uploads, scheduler, board)
         self._desk = TaskDesk(store, self._state, self._mover, self._accounts, scheduler, clock, zone)
         self._groups = GroupBook(
-            self._state, self._desk, scheduler, board, clock, planning, channel.order, self._quotas
+            self._state,
+            self._desk,
+            scheduler,
+            board,
+            clock,
+            planning,
+            channel.order,
+            self._quotas,
+            self.notices_due.set,
         )
 
     async def run(self) -> None:

@@ -1,6 +1,6 @@
 """The mandatory fields of every call, also those that are so only beside certain others, as data; findings.py checks them.
 
-Source: API reference 5.2, 5.3, 5.5. Paths are those of limits.py.
+Source: API reference 5.2 to 5.5. Paths are those of limits.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """A field that must have a value. when: only then. instead: another field will do. may_be_empty: "" is a value."""
+    """A field that must have a value. when: only then. instead: another field will do. may_be_empty: "" is a value.
+
+    beside: only if one of these fields has a value.
+    """
 
     field: str
     code: str = "OMS.1004"
@@ -32,6 +35,7 @@ class Needed:
     when: When | None = None
     instead: str = ""
     may_be_empty: bool = False
+    beside: tuple[str, ...] = ()
 
 
 Needs = tuple[Needed, ...]
@@ -56,12 +60,24 @@ CREATE_NEEDS: Needs = (
         "src_node.app_id", "OMS.0057", "is mandatory for Tencent: the APPID of the account", _TENCENT_SOURCE
     ),
 )
+CREATE_GROUP_NEEDS: Needs = tuple(needed for needed in CREATE_NEEDS if needed.when is not _OBJECT_TASK)
+SMN_NEEDS: Needs = (
+    Needed("topic_urn"),
+    Needed("trigger_conditions", wording="is mandatory: SUCCESS, FAILURE or both"),
+)
 LIST_FILE_NEEDS: Needs = (Needed("obs_bucket"), Needed("list_file_key"))
 RULE_NEEDS: Needs = (Needed("max_bandwidth"), Needed("start"), Needed("end"))
 
 START_NEEDS: Needs = (Needed("dst_ak"), Needed("dst_sk"))
 # For sources that are read with keys, which all are but URL lists.
 START_SOURCE_NEEDS: Needs = (Needed("src_ak"), Needed("src_sk"))
+
+# A retry of a group takes the stored keys of an end, or all of these.
+RETRY_GROUP_NEEDS: Needs = tuple(
+    Needed(f"{end}_{key}", beside=(f"{end}_{other}", f"{end}_security_token"))
+    for end in ("src", "dst")
+    for key, other in (("ak", "sk"), ("sk", "ak"))
+)
 
 BATCH_NEEDS: Needs = (
     Needed("ids", wording="either ids or group_id is mandatory", instead="group_id"),

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 
 from omsd.domain.model import CloudType, Location
 from omsd.domain.notices import NoticeLanguage, SmnConfig, Topic, Trigger, parse_topic
+from omsd.service.choices import LANGUAGES, TRIGGERS
 from omsd.service.findings import Findings
 from omsd.service.limits import SMN_LIMITS
+from omsd.service.needs import SMN_NEEDS
 from omsd.service.requests import SmnConfig as SmnRequest
-
-_TRIGGERS = {"SUCCESS": Trigger.SUCCESS, "FAILURE": Trigger.FAILURE, "FAIL": Trigger.FAILURE}
-_LANGUAGES = {language.value: language for language in NoticeLanguage}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +60,10 @@ def check_smn(
     if request is None:
         return None
     findings.check(SMN_LIMITS, request, at=at)
+    findings.need(SMN_NEEDS, request, at=at)
     triggers = _triggers(findings, request, f"{at}.trigger_conditions")
-    language = findings.choose(f"{at}.language", request.language, _LANGUAGES, NoticeLanguage.EN_US)
+    language = findings.choose(f"{at}.language", request.language, LANGUAGES, NoticeLanguage.EN_US)
     urn_field = f"{at}.topic_urn"
-    findings.require(urn_field, request.topic_urn)
     urn = request.topic_urn or ""
     if urn:
         try:
@@ -75,11 +74,9 @@ def check_smn(
 
 
 def _triggers(findings: Findings, request: SmnRequest, at: str) -> tuple[Trigger, ...]:
-    if not request.trigger_conditions:
-        findings.add("OMS.1004", at, "is mandatory: SUCCESS, FAILURE or both")
     chosen = [
-        findings.choose(f"{at}[{place}]", text or "?", _TRIGGERS, Trigger.FAILURE)
-        for place, text in enumerate(request.trigger_conditions[:2])
+        findings.choose(f"{at}[{place}]", text or "?", TRIGGERS, Trigger.FAILURE)
+        for place, text in enumerate((request.trigger_conditions or ())[:2])
     ]
     return tuple(trigger for trigger in Trigger if trigger in chosen)
 

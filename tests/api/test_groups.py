@@ -12,6 +12,7 @@ from grpc import aio
 from omsd.api.grpc.server import GrpcServer
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.group import GroupState
+from omsd.domain.notices import SmnInfo
 from omsd.pb.v1 import group_pb2, task_pb2, types_pb2
 from omsd.pb.v1.group_pb2_grpc import TaskGroupServiceStub
 from omsd.service.group_requests import CreateTaskGroup, ListTaskGroups, RetryTaskGroup, StartTaskGroup
@@ -90,7 +91,8 @@ async def test_every_field_of_a_creation_reaches_the_service(
 
 
 async def test_a_group_is_shown_with_all_fields(stub: TaskGroupServiceStub, groups: FakeGroupService) -> None:
-    groups.view = group_view(GroupState.MIGRATION_FAILED)
+    smn = SmnInfo(sent=False, pending=True, error_code="", topic_name="team")
+    groups.view = group_view(GroupState.MIGRATION_FAILED, smn=smn)
     group = await stub.GetTaskGroup(group_pb2.GetTaskGroupRequest(**IDS))
     assert groups.calls == [("get", "p", GROUP_ID)]
     assert group == group_pb2.TaskGroup(
@@ -115,6 +117,7 @@ async def test_a_group_is_shown_with_all_fields(stub: TaskGroupServiceStub, grou
         enable_requester_pays=True,
         task_type=group_pb2.TASK_GROUP_TYPE_PREFIX,
         bandwidth_policy=[types_pb2.BandwidthPolicy(start="01:00", end="23:59", max_bandwidth=5_000_000)],
+        smn_config=types_pb2.SmnInfo(topic_name="team", is_pending=True),
         migrate_since=1_700_000_000_000,
         migrate_speed=2048,
         total_time=61_000,

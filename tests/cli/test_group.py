@@ -12,9 +12,10 @@ from omsd.cli import group_progress
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.group import GroupState
 from omsd.domain.model import Priority, Task, TaskId, TaskState
+from omsd.domain.notices import SmnInfo
 from omsd.pb.v1 import group_pb2, task_pb2
 from omsd.service.group_requests import CreateTaskGroup, ListTaskGroups, RetryTaskGroup, StartTaskGroup
-from omsd.service.requests import BandwidthRule, DstNode, ListFile, ListTasks, SrcNode
+from omsd.service.requests import BandwidthRule, DstNode, ListFile, ListTasks, SmnConfig, SrcNode
 from tests.cli.conftest import Omsctl
 from tests.fakes.group_service import GROUP_ID, FakeGroupService, group_view
 from tests.fakes.task_service import FakeTaskService, view_of
@@ -29,7 +30,8 @@ async def test_create_sends_prefixes_options_and_keys_of_the_environment(
         *("group", "create", "s3://from", "s3://into/to/", "--prefix", "a/", "--prefix", "b/"),
         *("--src-region", "r1", "--dst-region", "r2", "--window", "08:00-18:00=20MB", "--metadata"),
         *("--check", "crc64", "--storage", "IA", "--since", "1700000000", "--request-id", "once"),
-        *("--description", "all", "--no-record-failed"),
+        *("--description", "all", "--no-record-failed", "--notify-topic", "urn:smn:r:p:t"),
+        *("--notify-on", "failure", "--notify-language", "zh-cn", "--notify-template", "oms_end"),
     )
     assert (done.code, done.err) == (0, "")
     assert done.out == f"task group {GROUP_ID} created\n"
@@ -58,6 +60,12 @@ async def test_create_sends_prefixes_options_and_keys_of_the_environment(
                 description="all",
                 migrate_since=1_700_000_000,
                 bandwidth_policy=(RULE,),
+                smn_config=SmnConfig(
+                    topic_urn="urn:smn:r:p:t",
+                    trigger_conditions=("FAILURE",),
+                    language="zh-cn",
+                    message_template_name="oms_end",
+                ),
                 enable_metadata_migration=True,
                 enable_failed_object_recording=False,
                 object_overwrite_mode="SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE",
@@ -85,6 +93,8 @@ async def test_a_folder_of_lists_makes_a_list_group(omsctl: Omsctl, groups: Fake
         ("create", "s3://from/x/", "s3://into", "--prefix", "a/"),
         ("create", "s3://from", "s3://into", "--prefix", "a/", "--list-file", "s3://l/k/"),
         ("create", "from", "s3://into"),
+        ("create", "s3://from", "s3://into", "--notify-template", "t"),
+        ("create", "s3://from", "s3://into", "--notify-topic", "u", "--notify-on", "never"),
         ("list", "--status", "nonsense"),
         ("limit", GROUP_ID),
     ],
@@ -97,7 +107,7 @@ async def test_wrong_usage_reaches_no_server(
 
 
 async def test_show_and_list_say_what_there_is(omsctl: Omsctl, groups: FakeGroupService) -> None:
-    groups.view = group_view(GroupState.MIGRATION_FAILED)
+    groups.view = group_view(GroupState.MIGRATION_FAILED, smn=SmnInfo(True, False, "", ""))
     done = await omsctl("group", "show", GROUP_ID)
     assert done.code == 0
     shown = dict(line.split("  ", 1) for line in done.out.splitlines())
@@ -106,6 +116,7 @@ async def test_show_and_list_say_what_there_is(omsctl: Omsctl, groups: FakeGroup
     assert shown["tasks"] == "2 of 7, 2 running, 1 waiting, 1 paused, 1 failed"
     assert shown["objects"] == "68 of 100, 5 skipped, 3 failed"
     assert shown["failed lists"] == f"oms/task_group/{GROUP_ID}/failed_object_lists/"
+    assert shown["notice"] == "sent"
     assert shown["error"] == "TRF.0152: 1 of 5 tasks failed"
     done = await omsctl("group", "list", "--status", "migration-failed", "-o", "json")
     assert done.json["taskgroups"][0]["group_id"] == GROUP_ID

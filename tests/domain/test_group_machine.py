@@ -211,6 +211,7 @@ def test_one_code_of_all_failed_tasks_is_that_of_the_group() -> None:
     assert "2 of 3 tasks failed; the first: k: no" in both.message
 
 
+ENDS = (CF, F, S)
 numbers = st.integers(0, 2)
 tallies = st.builds(MemberTally, *[numbers] * 6)
 events = st.one_of(
@@ -237,6 +238,9 @@ def test_random_events_keep_the_invariants_and_replay_to_the_same_group(sequence
                 transition = step(now, event)
             except RequestError:
                 continue
+            # Each end is told once.
+            ends = transition.state in ENDS and now.state not in ENDS
+            assert (Act.NOTIFY in transition.effects) == ends
             now = evolve(now, transition, now_ms=7)
             for effect in transition.effects:
                 has_keys = effect is Act.KEEP_CREDENTIALS or (has_keys and effect is not Act.DROP_CREDENTIALS)

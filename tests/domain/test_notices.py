@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omsd.domain.group import GroupNumber, GroupState, GroupSums, TaskGroup
 from omsd.domain.model import (
     CloudType,
     Counters,
+    GroupId,
     ListFileRef,
     ListRecords,
     Location,
@@ -22,7 +24,7 @@ from omsd.domain.model import (
     TaskState,
     TaskType,
 )
-from omsd.domain.notice_facts import facts_of
+from omsd.domain.notice_facts import facts_of, group_facts_of
 from omsd.domain.notice_text import compose, cut_utf8
 from omsd.domain.notice_words import WORDS
 from omsd.domain.notices import (
@@ -216,3 +218,37 @@ def test_the_facts_of_a_task_name_its_lists_that_are_stored() -> None:
         failed_list="oms/failed_object_lists/17/failed-objects-list-run-2.txt",
     )
     assert facts_of(task) == expected
+
+
+def test_the_facts_of_a_group_are_the_sums_of_its_tasks() -> None:
+    place = Location(CloudType.AWS, "us-east-1", "photos")
+    group = TaskGroup(
+        group_id=GroupId("157ece42"),
+        number=GroupNumber(7),
+        project_id="p",
+        spec=TaskSpec(
+            place, replace(place, bucket="archive"), TaskType.LIST, (), list_file=ListFileRef("lists", "in/")
+        ),
+        state=GroupState.MIGRATION_FAILED,
+        windows=(),
+        created_ms=1,
+        started_ms=1_700_000_000_000,
+        ended_ms=1_700_003_723_000,
+        active_ms=3_723_000,
+        error_code="TRF.0062",
+        error_message="1 of 2 tasks failed",
+    )
+    sums = GroupSums(counters=Counters(10, 0, 7, 1, 2, 3 * 1024**3, 0, 0), failed_lists_num=1)
+    facts = group_facts_of(group, sums)
+    assert facts == replace(
+        FAILED,
+        name="157ece42",
+        list_file_key="in/",
+        error_message="1 of 2 tasks failed",
+        success_list="",
+        skip_list="",
+        failed_list="oms/task_group/157ece42/failed_object_lists/",
+    )
+    # That no list is stored is told by its absence.
+    assert group_facts_of(group, GroupSums()).failed_list == ""
+    assert group_facts_of(replace(group, state=GroupState.COMPLETED), sums).succeeded

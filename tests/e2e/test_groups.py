@@ -207,7 +207,7 @@ async def test_bad_input_is_refused_and_nothing_is_stored(shared_daemon: Daemon,
         (group_request(*good, task_type=group_pb2.TASK_GROUP_TYPE_LIST, prefixes=[]), "OMS.0057"),
         (group_request(*good, description="<b>"), "OMS.0078"),
         (group_request(*good, bandwidth_policy=[WINDOW] * 6), "OMS.0083"),
-        (group_request(*good, smn_config=types_pb2.SmnConfig(topic_urn="urn")), "OMS.0064"),
+        (group_request(*good, smn_config=types_pb2.SmnConfig(topic_urn="urn")), "OMS.1004"),
     ]
     async with group_client(shared_daemon, "bad-input") as groups:
         for wanted, code in cases:

@@ -1,4 +1,4 @@
-"""The end of real tasks is told to a real receiver, over kill -9; and what a project may create is remembered over it, too."""
+"""The end of real tasks and groups is told to a real receiver, over kill -9; what a project may create is remembered over it, too."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 import base64
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
 from omsd.cli.client import CallError
 from omsd.pb.v1 import task_pb2, types_pb2
+from tests.e2e.group_harness import COMPLETED, group_client, group_request, wait_for_group
 from tests.e2e.harness import FAILED, SUCCEEDED, Daemon, ended, node, request, wait_for
 from tests.noticeserver import PUBLISHED, NoticeServer, start_notice_server
 from tests.servers import S3Server
@@ -119,11 +121,15 @@ async def _story(
         assert (facts["skipped_num"], facts["failed_num"], facts["error_code"]) == (1, 1, "TRF.0156")
         assert facts["failed_list"] == task.failed_object_record.list_file_key
 
+        # The end of a group is told, those of its tasks are not.
+        receiver.answer(PUBLISHED)
+        await _group_story(daemon, ends, receiver)
+
         # One that is on its way does not hold up the end of the daemon.
         receiver.answer({"hang": True})
         hanging = (await client.create(request(*ends, smn_config=telling(HOOK_URN)))).id
         assert (await ended(client, hanging)).status == SUCCEEDED
-        await until(lambda: len(receiver.seen("/hook")) == 2)
+        await until(lambda: len(receiver.seen("/hook")) == 3)
 
         # What may not be named is refused, and nothing is created; nor is it when the day's tasks are used up, deleted or not.
         await client.delete(refused)
@@ -135,5 +141,22 @@ async def _story(
             with pytest.raises(CallError) as caught:
                 await client.create(request(*ends, smn_config=telling(wrong)))
             assert caught.value.code == code
-        assert (await client.list(task_pb2.ListTasksRequest())).count == 2
+        # The third is of the group: it is no creation of the day.
+        assert (await client.list(task_pb2.ListTasksRequest())).count == 3
     assert await daemon.stop() == 0
+
+
+async def _group_story(
+    daemon: Daemon, ends: tuple[dict[str, Any], dict[str, Any]], receiver: NoticeServer
+) -> None:
+    async with group_client(daemon) as groups:
+        group_id = await groups.create(group_request(*ends, smn_config=telling(HOOK_URN)))
+        group = await wait_for_group(
+            groups, group_id, lambda group: group.HasField("smn_config") and not group.smn_config.is_pending
+        )
+    assert group.status == COMPLETED
+    assert group.smn_config == types_pb2.SmnInfo(notify_result=True)
+    hook = receiver.seen("/hook")[-1]
+    told = Webhook(SECRET).verify(hook.body, hook.headers)
+    assert (told["type"], told["id"], told["tags"]["Task_Name"]) == ("group.succeeded", group_id, group_id)
+    assert (told["facts"]["listed_num"], told["facts"]["skipped_num"]) == (2, 2)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from omsd.domain.errors import RequestError
 from omsd.domain.group import GroupState
 from omsd.domain.model import Task, TaskState
 from omsd.service import requests
@@ -108,3 +111,29 @@ async def states(control: Control, group_id: str) -> list[TaskState]:
 def _raise_death(control: Control) -> None:
     if control.died:
         raise control.died[0]
+
+
+@contextmanager
+def dying() -> Iterator[list[BaseException]]:
+    """The block may end by the death that was ordered, and by nothing else; what it ended by."""
+    causes: list[BaseException] = []
+    try:
+        yield causes
+    except* Exception as deaths:
+        causes += _leaves(deaths)
+    unexpected = [cause for cause in causes if not _is_the_death(cause)]
+    assert not unexpected, unexpected
+
+
+def _leaves(group: BaseException) -> list[BaseException]:
+    if isinstance(group, BaseExceptionGroup):
+        return [leaf for each in group.exceptions for leaf in _leaves(each)]
+    return [group]
+
+
+def _is_the_death(error: BaseException) -> bool:
+    return (
+        "disk is full" in str(error)
+        or (isinstance(error, RequestError) and error.code == "OMS.2004")
+        or (type(error).__name__ == "ChannelClosedError")
+    )

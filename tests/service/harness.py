@@ -207,7 +207,7 @@ async def control_process(
     ends = EndsProbe(executor, clock, deadline_s=5.0)
     policy = ValidationPolicy(notices=topics or NoticeTopics())
     service = TaskService(store, channel, board, ends, clock, policy, notices, keeper)
-    groups = GroupService(group_store, store, channel, board, ends, clock, policy)
+    groups = GroupService(group_store, store, channel, board, ends, clock, policy, notices, keeper)
     try:
         await executor.start(channel)
         recovery = await recover(store, group_store, spool, ledger)

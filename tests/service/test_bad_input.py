@@ -25,7 +25,7 @@ _NOT_YET = "OMS.0064"
 _RULED = ("bucket", "bucket_name", "endpoint", "region", "cloud_type", "json_auth_file", "data_center")
 _RULED_TOO = (
     *("list_file_num", "src_node.region", "object_keys[]", "domain", "behind_filename", "list_file_key"),
-    *("authentication_key", "start_time", "end_time", "app_id"),
+    *("authentication_key", "start_time", "end_time", "app_id", "topic_urn", "trigger_conditions"),
 )
 
 
@@ -188,12 +188,15 @@ NEEDS = [
 
 
 def blank_values(call: Call, needed: Needed) -> tuple[object, ...]:
-    """Absent, and empty where a text stands; a list file always has its fields."""
+    """Absent, and empty where a text or an array stands; a list file always has its fields."""
     if "list_file." in call.at + needed.field:
         return ("",)
     root = call.base[0] if isinstance(call.base, tuple) else call.base
-    held = [value for _, value in iter_values(root, call.renamed(needed.field.removeprefix("[0].")))]
-    return (None, "") if held and isinstance(held[0], str) and not needed.may_be_empty else (None,)
+    at = call.at if call.at.endswith(".") else ""
+    held = [value for _, value in iter_values(root, call.renamed(at + needed.field.removeprefix("[0].")))]
+    if not held or needed.may_be_empty:
+        return (None,)
+    return (None, type(held[0])()) if isinstance(held[0], str | tuple) else (None,)
 
 
 @pytest.mark.parametrize(("call", "needed"), NEEDS)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from omsd.domain.errors import RequestError
 from omsd.domain.group import GroupState
 from omsd.domain.group_plan import TaskTarget
 from omsd.domain.model import Counters
@@ -17,7 +14,7 @@ from omsd.domain.questions import MeasureStretch
 from omsd.service.group_requests import ListTaskGroups, RetryTaskGroup
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
-from tests.service.group_harness import create_group, members, run_out_group, split, start_group
+from tests.service.group_harness import create_group, dying, members, run_out_group, split, start_group
 from tests.service.harness import PROJECT, Control, control_process
 
 WHOLE = create_group("a/", "b/", request_id="the-one")
@@ -174,29 +171,3 @@ async def test_a_lost_key_file_fails_the_creation_and_says_what_to_do(tmp_path: 
     async with control_process(tmp_path, world, clock=clock) as control:
         view = await control.reach_group(group_id, GroupState.CREATION_FAILED)
         assert "AK/SK" in view.group.error_message
-
-
-@contextmanager
-def dying() -> Iterator[list[BaseException]]:
-    """The block may end by the death that was ordered, and by nothing else; what it ended by."""
-    causes: list[BaseException] = []
-    try:
-        yield causes
-    except* Exception as deaths:
-        causes += _leaves(deaths)
-    unexpected = [cause for cause in causes if not _is_the_death(cause)]
-    assert not unexpected, unexpected
-
-
-def _leaves(group: BaseException) -> list[BaseException]:
-    if isinstance(group, BaseExceptionGroup):
-        return [leaf for each in group.exceptions for leaf in _leaves(each)]
-    return [group]
-
-
-def _is_the_death(error: BaseException) -> bool:
-    return (
-        "disk is full" in str(error)
-        or (isinstance(error, RequestError) and error.code == "OMS.2004")
-        or (type(error).__name__ == "ChannelClosedError")
-    )

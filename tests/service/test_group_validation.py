@@ -58,7 +58,7 @@ URL_SOURCE = requests.SrcNode(
         (create_group(task_type="URL_LIST", src_node=URL_SOURCE), "OMS.0064", "task_type"),
         (create_group(task_type="URL_LIST"), "OMS.0057", "src_node.cloud_type"),
         (create_group(task_type="LIST"), "OMS.0057", "src_node.list_file"),
-        (create_group(smn_config=requests.SmnConfig(topic_urn="u")), "OMS.0064", "smn_config"),
+        (create_group(smn_config=requests.SmnConfig(topic_urn="u")), "OMS.1004", "smn_config.topic_urn"),
         (create_group(source_cdn=requests.SourceCdn(domain="d")), "OMS.0064", "source_cdn"),
         (create_group(description='a "b"'), "OMS.0078", "description"),
         (create_group(consistency_check="no_check"), "OMS.0064", "consistency_check"),
@@ -75,7 +75,9 @@ def test_what_cannot_be_meant_is_refused_by_name(request_: CreateTaskGroup, code
 def test_all_wrong_fields_are_told_at_once_and_no_secret_is() -> None:
     request = create_group(smn_config=requests.SmnConfig(topic_urn="u"), description="<", migrate_since=-1)
     error = refusal_of(lambda: validate_create_group(request, ANYWHERE))
-    assert {"smn_config", "description", "migrate_since"} <= {wrong.field for wrong in error.violations}
+    assert {"smn_config.topic_urn", "description", "migrate_since"} <= {
+        wrong.field for wrong in error.violations
+    }
     assert "SRCSECRET" not in str(error)
     assert "SRCSECRET" not in repr(request)
 

@@ -561,6 +561,8 @@ async def test_what_was_measured_counts_once_while_a_task_is_made_of_it(tmp_path
             EndsProbe(control.executor, control.clock, deadline_s=1.0),
             control.clock,
             ValidationPolicy(),
+            control.notices,
+            control.quotas,
         )
         view = await service.get(PROJECT, group_id)
         check_view(view)

@@ -9,12 +9,16 @@ from itertools import pairwise
 from typing import Any
 
 from omsd.domain.errors import RequestError
-from omsd.domain.model import CloudType, Location, TaskSpec, TaskType
-from omsd.service import bucket_limits, bucket_requests, limits, needs
+from omsd.domain.group import GroupNumber, GroupState, TaskGroup
+from omsd.domain.model import CloudType, GroupId, Location, TaskSpec, TaskType
+from omsd.service import bucket_limits, bucket_requests, group_limits, limits, needs
 from omsd.service import choices as names
 from omsd.service.buckets import BucketService
+from omsd.service.group_requests import CreateTaskGroup, ListTaskGroups, RetryTaskGroup, StartTaskGroup
+from omsd.service.groups import GroupService
 from omsd.service.limits import Limits
-from omsd.service.requests import BandwidthRule, BatchUpdateTasks, ListFile, ListTasks, SourceCdn
+from omsd.service.notice_topics import WebhookTopic, notice_topics
+from omsd.service.requests import BandwidthRule, BatchUpdateTasks, ListFile, ListTasks, SmnConfig, SourceCdn
 from omsd.service.sync_requests import ListSyncTasks, StartSyncTask, SyncStatistics
 from omsd.service.sync_validation import EVENT_LIMITS, LIST_SYNC_LIMITS, STATISTICS_LIMITS
 from omsd.service.syncs import SyncService
@@ -26,7 +30,8 @@ from tests.service.sync_harness import create_sync
 from tests.service.validation_requests import create, start, with_value
 
 PROJECT = "p"
-POLICY = ValidationPolicy()
+TOPIC = "urn:smn:local:0:team"
+POLICY = ValidationPolicy(notices=notice_topics([], [WebhookTopic(TOPIC)]))
 PLACE = Location(CloudType.AWS, "us-east-1", "bucket")
 SPEC = TaskSpec(PLACE, PLACE, TaskType.PREFIX, ("",))
 # As sync_validation names them; the description has limits of its own.
@@ -51,9 +56,18 @@ class Finding(Untouched):
         return sync_task()
 
 
+class FindingGroup(Untouched):
+    """A store in which every group is found, and that is all."""
+
+    async def get_group(self, group_id: GroupId) -> TaskGroup:
+        return TaskGroup(group_id, GroupNumber(1), PROJECT, SPEC, GroupState.PAUSED, (), 1)
+
+
 NOBODY: Any = Untouched()
-TASKS = TaskService(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, POLICY)
+FINDING: Any = FindingGroup()
+TASKS = TaskService(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, POLICY, NOBODY, NOBODY)
 SYNCS = SyncService(NOBODY, Finding(), NOBODY, FakeClock(), POLICY, UTC)  # type: ignore[arg-type]
+GROUPS = GroupService(FINDING, NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, POLICY, NOBODY, NOBODY)
 BUCKETS = BucketService(NOBODY, POLICY, deadline_s=1.0)
 
 
@@ -147,6 +161,9 @@ LISTED = create(
     src_node__object_key=None,
     src_node__list_file=ListFile(list_file_key="a.txt", obs_bucket="lists"),
 )
+NOTICE = SmnConfig(topic_urn=TOPIC, trigger_conditions=("SUCCESS",), language="en-us")
+_TASK = create()
+GROUP = CreateTaskGroup(src_node=_TASK.src_node, dst_node=_TASK.dst_node, task_type="PREFIX")
 ASKED = {"cloud_type": "AWS", "ak": "A", "sk": "S", "endpoint": "https://h"}
 CDN = SourceCdn(authentication_type="NONE", domain="cdn.example.com", protocol="https")
 NODES: needs.Needs = tuple(
@@ -154,6 +171,9 @@ NODES: needs.Needs = tuple(
     for node in ("src_node", "dst_node")
     for needed in needs.NODE_NEEDS
 )
+
+RULE = BandwidthRule(start="08:00", end="09:00", max_bandwidth=10 * 2**20)
+RULE_NEEDS = tuple(replace(needed, field=f"[0].{needed.field}") for needed in needs.RULE_NEEDS)
 
 CALLS = [
     Call(
@@ -172,6 +192,15 @@ CALLS = [
         needs=needs.LIST_FILE_NEEDS,
         choices={},
         at="src_node.list_file.",
+    ),
+    Call(
+        name="create with a notice",
+        base=create(smn_config=NOTICE),
+        send=lambda request: driven(TASKS.create(PROJECT, request)),
+        limits=limits.SMN_LIMITS,
+        needs=needs.SMN_NEEDS,
+        choices=names.SMN_CHOICES,
+        at="smn_config.",
     ),
     Call(
         name="start",
@@ -198,13 +227,94 @@ CALLS = [
     ),
     Call(
         name="bandwidth",
-        base=(BandwidthRule(start="08:00", end="09:00", max_bandwidth=10 * 2**20),),
+        base=(RULE,),
         send=lambda request: driven(TASKS.update_bandwidth(PROJECT, 1, request)),
         limits=flat(limits.BANDWIDTH_LIMITS),
-        needs=tuple(replace(needed, field=f"[0].{needed.field}") for needed in needs.RULE_NEEDS),
+        needs=RULE_NEEDS,
         choices={},
         at="bandwidth_policy",
         make=rules_make,
+    ),
+    Call(
+        name="group create",
+        base=GROUP,
+        send=lambda request: driven(GROUPS.create(PROJECT, request)),
+        limits=group_limits.CREATE_GROUP_LIMITS,
+        needs=(*NODES, *needs.CREATE_GROUP_NEEDS),
+        choices=names.CREATE_GROUP_CHOICES,
+    ),
+    Call(
+        name="group create from lists",
+        base=replace(GROUP, src_node=LISTED.src_node, task_type="LIST"),
+        send=lambda request: driven(GROUPS.create(PROJECT, request)),
+        limits=limits.LIST_FILE_LIMITS,
+        needs=needs.LIST_FILE_NEEDS,
+        choices={},
+        at="src_node.list_file.",
+    ),
+    Call(
+        name="group create with a notice",
+        base=replace(GROUP, smn_config=NOTICE),
+        send=lambda request: driven(GROUPS.create(PROJECT, request)),
+        limits=limits.SMN_LIMITS,
+        needs=needs.SMN_NEEDS,
+        choices=names.SMN_CHOICES,
+        at="smn_config.",
+    ),
+    Call(
+        name="group create with windows",
+        base=(RULE,),
+        send=lambda rules: driven(GROUPS.create(PROJECT, replace(GROUP, bandwidth_policy=rules))),
+        limits=flat(limits.BANDWIDTH_LIMITS),
+        needs=RULE_NEEDS,
+        choices={},
+        at="bandwidth_policy",
+        make=rules_make,
+    ),
+    Call(
+        name="group start",
+        base=StartTaskGroup(src_ak="A", src_sk="S", dst_ak="A", dst_sk="S"),
+        send=lambda request: driven(GROUPS.start(PROJECT, "x", request)),
+        limits=group_limits.START_GROUP_LIMITS,
+        needs=(*needs.START_NEEDS, *needs.START_SOURCE_NEEDS),
+        choices={},
+    ),
+    Call(
+        name="group retry",
+        base=RetryTaskGroup(src_ak="A", src_sk="S", dst_ak="A", dst_sk="S"),
+        send=lambda request: driven(GROUPS.retry(PROJECT, "x", request)),
+        limits=group_limits.START_GROUP_LIMITS,
+        needs=needs.RETRY_GROUP_NEEDS,
+        choices={},
+    ),
+    Call(
+        name="group list",
+        base=ListTaskGroups(),
+        send=lambda request: driven(GROUPS.list(PROJECT, request)),
+        limits=group_limits.LIST_GROUP_LIMITS,
+        choices={},
+    ),
+    Call(
+        name="group update",
+        base=(RULE,),
+        send=lambda request: driven(GROUPS.update(PROJECT, "x", request)),
+        limits=flat(limits.BANDWIDTH_LIMITS),
+        needs=RULE_NEEDS,
+        choices={},
+        at="bandwidth_policy",
+        make=rules_make,
+    ),
+    *(
+        Call(
+            name=f"group {name}",
+            base="x",
+            send=lambda group_id, call=call: driven(call(PROJECT, group_id)),
+            limits=group_limits.GROUP_ID_LIMITS,
+            choices={},
+            at="group_id",
+            make=lambda base, path, value: value,
+        )
+        for name, call in (("get", GROUPS.get), ("stop", GROUPS.stop), ("delete", GROUPS.delete))
     ),
     Call(
         name="sync create",

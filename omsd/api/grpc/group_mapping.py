@@ -146,6 +146,8 @@ def group_to_pb(view: GroupView) -> group_pb2.TaskGroup:
         real_size=view.real_size_bytes,
         create_time=group.created_ms,
     )
+    if view.smn is not None:
+        message.smn_config.CopyFrom(mapping.smn_info_to_pb(view.smn))
     if group.state in _FAILED:
         message.error_reason.error_code = group.error_code
         message.error_reason.error_msg = group.error_message
