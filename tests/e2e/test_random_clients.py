@@ -151,7 +151,8 @@ async def watch_task(zoo: Zoo, actor: Actor, task_id: int) -> None:
             check_view(task)
             zoo.note(task_id, "see", _state(task), began)
             views += 1
-            if views == 2:
+            # One that rests may rest for ever.
+            if views == 2 or _state(task) == P:
                 return
     except CallError as error:
         if error.code != TASK.gone_code:

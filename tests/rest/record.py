@@ -21,7 +21,7 @@ _LIST = re.compile(r"list\[(.+)\]")
 
 # Operations of the documented service that answer otherwise than it does, and why.
 DEVIATIONS = {
-    "create_task": "source types Azure and URL lists, source_cdn and smn_config are refused (OMS.0064): not built; "
+    "create_task": "source types Azure and URL lists and source_cdn are refused (OMS.0064): not built; "
     "enable_kms may be left out",
     "start_task": "KMS-encrypted keys (crypto_type KMS) are refused (OMS.0064): keys are taken as they are",
     "show_task": "status 6 never occurs; progress is 1 only when nothing is left",
