@@ -11,6 +11,7 @@ from omsd.domain.access import Principal
 from omsd.telemetry.logging import AUDIT_LOGGER, get_logger
 
 OK = "ok"
+CANCELLED = "CANCELLED"
 # What came in a request that was refused may be of any size.
 _VALUE_MAX = 1024
 
@@ -30,7 +31,8 @@ def audit(
     """Write who did what to which resource, and what came of it.
 
     principal: None if the caller has not proved who it is. operation: as in domain/access.py. resource: ids by their names (task_id,
-    group_id, sync_task_id), written as text, {} if the call got to none. outcome: OK, or the code of the refusal.
+    group_id, sync_task_id), written as text, {} if the call got to none. outcome: OK, the code of the refusal, or CANCELLED if the
+    caller has gone.
     """
     _log.info(
         "audit",

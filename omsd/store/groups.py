@@ -39,8 +39,10 @@ class SqliteGroupStore:
             "limit": query.limit,
         }
         rows = await self._store.read("list_groups", wanted)
-        count = await self._store.read("count_groups", wanted)
-        return tuple(map(group_from_row, rows)), count[0][0]
+        matches_num = (
+            rows[0]["matches_num"] if rows else (await self._store.read("count_groups", wanted))[0][0]
+        )
+        return tuple(map(group_from_row, rows)), matches_num
 
     async def count_groups_created(self, project_id: str, since_ms: int) -> int:
         """How many of the project's groups were created since, also those that are deleted."""

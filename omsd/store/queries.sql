@@ -384,7 +384,11 @@ SELECT * FROM task_groups
 WHERE project_id = :project_id AND request_id = :request_id AND request_id <> '' AND state <> 9;
 
 -- name: list_groups
-SELECT * FROM task_groups
+-- With the number of all matches in one statement: between two, groups may be deleted.
+SELECT *, (
+    SELECT count(*) FROM task_groups WHERE project_id = :project_id AND state <> 9 AND (:state < 0 OR state = :state)
+) AS matches_num
+FROM task_groups
 WHERE project_id = :project_id AND state <> 9 AND (:state < 0 OR state = :state)
 ORDER BY number DESC LIMIT :limit OFFSET :offset;
 

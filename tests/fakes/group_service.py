@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -79,6 +80,7 @@ class FakeGroupService:
         self.view = group_view()
         self.running: tuple[TaskView, ...] = ()
         self.watched: list[GroupView] = []
+        self.gate: asyncio.Event | None = None  # while set and not open, stop() waits
 
     async def create(self, project_id: str, request: group_requests.CreateTaskGroup) -> TaskGroup:
         self._called("create", project_id, request)
@@ -100,6 +102,8 @@ class FakeGroupService:
 
     async def stop(self, project_id: str, group_id: str) -> None:
         self._called("stop", project_id, group_id)
+        if self.gate is not None:
+            await self.gate.wait()
 
     async def delete(self, project_id: str, group_id: str) -> None:
         self._called("delete", project_id, group_id)

@@ -205,7 +205,7 @@ def test_wrong_tasks_are_refused_with_the_documented_codes(call: Caller, seaweed
     pair = [rule("00:00", "02:00", 1_048_576), rule("01:00", "03:00", 1_048_576)]
     assert refused(bandwidth_policy=pair) == (400, "OMS.0085")
     assert refused(bandwidth_policy=[rule("00:00", "00:01", 1_048_576)] * 6) == (400, "OMS.0083")
-    smn = sdk.SmnConfig(topic_urn="urn:smn:local-1:p:unknown", trigger_conditions=["SUCCESS"])
+    smn = sdk.SmnConfig(topic_urn=f"urn:smn:{REGION}:p:unknown", trigger_conditions=["SUCCESS"])
     assert refused(smn_config=smn) == (400, "OMS.0169")
     nowhere = sdk.DstNodeReq(ak="a", sk="s", bucket=destination, region="nowhere-1")
     assert refused(dst_node=nowhere) == (400, "OMS.0080")
@@ -292,6 +292,9 @@ def test_a_task_group_lives(call: Caller, seaweed: S3Server) -> None:
     slow = [sdk.BandwidthPolicyDto(**rule) for rule in SLOW]
     wrong = sdk.CreateTaskGroupReq(**ends, task_type="FOLDER")
     assert call.refused("create_task_group", body=wrong) == (400, "OMS.1003")
+    smn = sdk.SmnConfig(topic_urn="urn:smn:mars-1:p:unknown", trigger_conditions=["FAILURE"])
+    telling = sdk.CreateTaskGroupReq(**ends, smn_config=smn)
+    assert call.refused("create_task_group", body=telling) == (400, "OMS.0168")
     made = call("create_task_group", body=sdk.CreateTaskGroupReq(**ends, bandwidth_policy=slow))
     named = {"group_id": made.group_id}
 
@@ -650,8 +653,8 @@ def test_wrong_v1_calls_are_refused_with_the_older_codes(raw: RawCaller, seaweed
     assert refused(task_type="list", src_node__object_key="a") == (400, "S3M.0088")
     assert refused(src_node__object_key={"path": "/x", "keys": ["a"]}) == (400, "S3M.0088")
     assert refused(src_node__region="nowhere-1") == (400, "S3M.0079")
-    smn = {"topicUrn": "urn:smn:local-1:p:unknown", "triggerConditions": ["SUCCESS", "FAIL"]}
-    assert refused(smnInfo=smn) == (400, "S3M.0169")
+    smn_info = {"topicUrn": f"urn:smn:{REGION}:p:unknown", "triggerConditions": ["SUCCESS", "FAIL"]}
+    assert refused(smnInfo=smn_info) == (400, "S3M.0169")
     assert refused(src_node__sk="wrong") == (400, "S3M.0153")
     assert refused(dst_node__bucket="no-such-bucket-here") == (400, "S3M.0154")
     assert raw.refused("v1_create_task", "POST", base + "/task", []) == (400, "S3M.0067")

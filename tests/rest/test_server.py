@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from omsd.api.rest.app import RestApp
+from omsd.api.rest.app import Incoming, RestApp
 from omsd.api.rest.server import RestListenError, RestServer
 from omsd.api.rest.services import Services
 from omsd.clock import SystemClock
 from omsd.domain.access import Accounts
 from omsd.domain.errors import Refusal, RequestError
 from omsd.service.access import AccessService
+from omsd.telemetry.logging import setup_logging
 from tests.cli.test_client import self_signed
 from tests.fakes.bucket_service import FakeBucketService, FakeCatalog
 from tests.fakes.group_service import FakeGroupService
@@ -30,14 +33,31 @@ def tasks() -> FakeTaskService:
 
 
 @pytest.fixture
-def services(tasks: FakeTaskService) -> Services:
+def groups() -> FakeGroupService:
+    return FakeGroupService()
+
+
+@pytest.fixture
+def services(tasks: FakeTaskService, groups: FakeGroupService) -> Services:
     access = AccessService(Accounts(), lambda: b"0" * 32, SystemClock())
-    return Services(access, tasks, FakeGroupService(), FakeSyncService(), FakeBucketService(), FakeCatalog())
+    return Services(access, tasks, groups, FakeSyncService(), FakeBucketService(), FakeCatalog())
 
 
 @pytest.fixture
 def app(services: Services) -> RestApp:
     return RestApp(services)
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """What is logged."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    out = io.StringIO()
+    setup_logging("info", "json", out)
+    yield out
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
@@ -129,6 +149,32 @@ async def test_a_server_that_stops_says_so_and_finishes_what_was_asked(
         assert json.loads((await asking)[2])["error_code"] == "OMS.0054"
         await stopping
     assert not await is_open(address)
+
+
+async def test_a_change_that_is_cut_short_is_in_the_audit_log(
+    groups: FakeGroupService, app: RestApp, stream: io.StringIO
+) -> None:
+    async def no_body() -> bytes:
+        return b""
+
+    groups.gate = asyncio.Event()
+    wanted = Incoming("PUT", "/v2/p/taskgroups/g1/stop", (), no_body, address="10.0.0.9")
+    answering = asyncio.create_task(app.answer(wanted))
+    while not groups.calls:
+        await asyncio.sleep(0)
+    answering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answering
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (audited,) = [line for line in lines if line["event"] == "audit"]
+    assert (audited["operation"], audited["group_id"], audited["outcome"]) == (
+        "StopTaskGroup",
+        "g1",
+        "CANCELLED",
+    )
+    assert (audited["project_id"], audited["address"]) == ("p", "10.0.0.9")
+    (called,) = [line for line in lines if line["event"] == "call"]
+    assert (called["code"], called["request_id"]) == ("CANCELLED", audited["request_id"])
 
 
 async def test_too_many_calls_at_once_are_told_to_come_back(

@@ -13,7 +13,6 @@ from omsd.domain.model import TaskState
 from omsd.domain.quotas import CreationKind, Quotas
 from omsd.ports.taskstore import NoteCreation
 from omsd.service.requests import ListTasks
-from omsd.store.sql import load_migrations
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
@@ -152,25 +151,6 @@ async def test_groups_are_counted_by_the_same_keeper(tmp_path: Path) -> None:
             await control.quotas.check_creation(PROJECT, CreationKind.GROUP, now_ms)
         assert caught.value.code == "OMS.1037"
         await create(control)
-
-
-async def test_tasks_of_before_there_were_quotas_count(tmp_path: Path) -> None:
-    clock = FakeClock()
-    async with control_process(tmp_path, World(WORLD), clock=clock) as control:
-        kept = await create(control)
-    # The file as the schema before quotas had it.
-    database = sqlite3.connect(tmp_path / DATABASE_FILE)
-    database.executescript("DROP TABLE creations; DROP INDEX tasks_by_project_state;")
-    database.execute(f"PRAGMA user_version = {len(load_migrations()) - 1}")
-    database.execute("UPDATE tasks SET spec = json_remove(spec, '$.smn')")
-    database.commit()
-    database.close()
-    async with control_process(
-        tmp_path, World(WORLD), clock=clock, quotas=Quotas(tasks_per_day=1)
-    ) as control:
-        assert (await control.task(kept)).spec.smn is None
-        assert (await refusal(control)).code == "OMS.1021"
-    assert _rows(tmp_path, "PRAGMA user_version") == [(len(load_migrations()),)]
 
 
 async def test_what_left_the_day_is_pruned(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from omsd.ports.taskstore import (
     TaskStoreError,
 )
 from omsd.store.groups import SqliteGroupStore
-from omsd.store.sql import load_migrations, load_queries
+from omsd.store.sql import load_queries
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore
 from tests.store.test_sqlite import KEYS, SECRET, SPEC, new_task
 
@@ -237,27 +237,3 @@ async def test_a_damaged_group_is_refused(
         raw.commit()
     with pytest.raises(CorruptRowError, match="g1"):
         await groups.get_group(GROUP)
-
-
-async def test_a_store_of_the_first_schema_is_migrated_with_its_tasks(tmp_path: Path) -> None:
-    first = load_migrations()[0]
-    with sqlite3.connect(tmp_path / DATABASE_FILE) as raw:
-        raw.executescript(first + "PRAGMA user_version = 1;")
-        columns = [row[1] for row in raw.execute("PRAGMA table_info(tasks)")]
-        numbers = {
-            "spec": '"{}"',
-            "priority": "'HIGH'",
-            "windows": "'[]'",
-            "lists": "'{}'",
-            "caveats": "'{}'",
-        }
-        texts = ("project_id", "name", "request_id", "request_fingerprint", "error_code", "error_message")
-        values = [numbers.get(name, "'t'" if name in texts else "1") for name in columns]
-        raw.execute(f"INSERT INTO tasks VALUES ({', '.join(values)})")
-        raw.commit()
-    store = await SqliteTaskStore.open(tmp_path)
-    rows = await store.read(
-        "list_tasks", {"project_id": "t", "state": 0, "name_part": "", "limit": 9, "offset": 0}
-    )
-    await store.close()
-    assert (rows[0]["group_id"], rows[0]["expected_num"], rows[0]["name"]) == ("", 0, "t")

@@ -36,7 +36,7 @@ from omsd.api.rest.table import Access, Answer, Call, Nothing, Route, Version
 from omsd.domain.access import ANYBODY, Principal
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.signature import SignedRequest
-from omsd.service.audit import OK, audit
+from omsd.service.audit import CANCELLED, OK, audit
 from omsd.telemetry.logging import bind_log_context, get_logger
 
 MAX_CALLS = 1024
@@ -46,6 +46,8 @@ REQUEST_ID = "X-Request-Id"
 # What clients send when they were not told their project.
 _NO_PROJECT = "{project_id}"
 _HOST = re.compile(r"[A-Za-z0-9._\-\[\]:]{1,300}")
+# In the log alone, as other servers write it: the connection ended first.
+_NOT_ANSWERED = 499
 _RESOURCES = ("task_id", "group_id", "sync_task_id")
 
 API_ROUTES: tuple[Route, ...] = (
@@ -134,6 +136,9 @@ class RestApp:
                 answer = await self._answer(incoming, attempt)
                 code = OK
             except asyncio.CancelledError:
+                # The caller or the server goes; what was asked for may be done all the same.
+                _log_call(attempt, _NOT_ANSWERED, began, CANCELLED)
+                _audit(attempt, incoming.address, Answer(None, _NOT_ANSWERED), CANCELLED, request_id)
                 raise
             except RequestError as error:
                 answer, code = _refused(error, attempt.route, version), error.code
