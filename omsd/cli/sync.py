@@ -226,7 +226,8 @@ async def event(
     async with session.sync_client() as client:
         for first in range(0, len(encoded), EVENTS_PER_CALL):
             await client.events(sync_task_id, encoded[first : first + EVENTS_PER_CALL])
-    session.say(f"{len(wanted)} events accepted", id=sync_task_id, accepted=len(wanted))
+    events = "event" if len(wanted) == 1 else "events"
+    session.say(f"{len(wanted)} {events} accepted", id=sync_task_id, accepted=len(wanted))
 
 
 @app.command("start", epilog=KEYS_HELP)

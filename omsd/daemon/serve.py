@@ -246,29 +246,24 @@ class _Daemon:
             notices = outer.create_task(self._notices.run(), name="notices")
             reloader = outer.create_task(self._reload_at(signals), name="reload")
             planner = outer.create_task(self._planner.run(), name="group planner")
-            address = await self._server.start()
-            rest_address = await self._rest.start() if self._rest is not None else ""
-            events_address = await self._events.start() if self._events is not None else ""
-            _log.info(
-                "ready",
-                version=__version__,
-                grpc=address,
-                rest=rest_address,
-                events=events_address,
-                state_dir=str(self._settings.server.state_dir),
-                workers=self._executor.worker_count(),
-                resumed=found.migrating_num,
-                waiting=found.waiting_num,
-                groups=found.groups_num,
-                sync_events=sync_events_num,
-            )
-            notifier.ready()
             try:
+                _log.info(
+                    "ready",
+                    version=__version__,
+                    **await self._open_doors(),
+                    state_dir=str(self._settings.server.state_dir),
+                    workers=self._executor.worker_count(),
+                    resumed=found.migrating_num,
+                    waiting=found.waiting_num,
+                    groups=found.groups_num,
+                    sync_events=sync_events_num,
+                )
+                notifier.ready()
                 await signals.drain.wait()
                 notifier.stopping()
                 _log.info("stopping", grace_s=self._settings.limits.drain_grace_s)
             finally:
-                # Also when a part has failed: the outer group is being cancelled then, and the calls must not hang.
+                # Also when a part fails or a door does not open: the outer group is being cancelled then, and calls must not hang.
                 await self._stop_servers()
             sweeper.cancel()
             reloader.cancel()
@@ -281,6 +276,14 @@ class _Daemon:
             await syncs
             # Last, so that what has ended until now is told if that is quick; the rest is due at the next start.
             notices.cancel()
+
+    async def _open_doors(self) -> dict[str, str]:
+        """Calls are answered; the addresses, "" for a door that is not wanted. Raises OmsdError if one cannot be had."""
+        return {
+            "grpc": await self._server.start(),
+            "rest": await self._rest.start() if self._rest is not None else "",
+            "events": await self._events.start() if self._events is not None else "",
+        }
 
     async def _stop_servers(self) -> None:
         """No call and no event is taken any more."""

@@ -31,7 +31,8 @@ def audit(
     """Write who did what to which resource, and what came of it.
 
     principal: None if the caller has not proved who it is. operation: as in domain/access.py. resource: ids by their names (task_id,
-    group_id, sync_task_id), {} if the call got to none. outcome: OK, the code of the refusal, or CANCELLED if the caller has gone.
+    group_id, sync_task_id), written as text, {} if the call got to none. outcome: OK, the code of the refusal, or CANCELLED if the
+    caller has gone.
     """
     _log.info(
         "audit",
@@ -41,7 +42,7 @@ def audit(
         address=address,
         operation=operation,
         project_id=project_id[:_VALUE_MAX],
-        **{name: value[:_VALUE_MAX] if isinstance(value, str) else value for name, value in resource.items()},
+        **{name: str(value)[:_VALUE_MAX] for name, value in resource.items()},
         outcome=outcome,
         request_id=request_id,
     )

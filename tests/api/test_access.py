@@ -264,13 +264,15 @@ async def test_each_change_has_one_line_in_the_audit_log_and_secrets_have_none(
         >= {
             **who,
             "operation": "CreateTask",
-            "task_id": made.id,
+            "task_id": str(made.id),
             "outcome": "ok",
             "request_id": "r1",
         }.items()
     )
-    assert stopped.items() >= {**who, "operation": "StopTask", "task_id": made.id, "outcome": "ok"}.items()
-    assert unknown.items() >= {**who, "operation": "StopTask", "task_id": 77, "outcome": "OMS.0054"}.items()
+    assert (
+        stopped.items() >= {**who, "operation": "StopTask", "task_id": str(made.id), "outcome": "ok"}.items()
+    )
+    assert unknown.items() >= {**who, "operation": "StopTask", "task_id": "77", "outcome": "OMS.0054"}.items()
     assert forbidden.items() >= {**who, "project_id": "p2", "outcome": "OMS.0205"}.items()
     assert unproven.items() >= {"user": "", "method": "", "outcome": "OMS.0068"}.items()
     assert several.items() >= {**who, "task_ids": str(made.id), "outcome": "ok"}.items()

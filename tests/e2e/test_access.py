@@ -104,7 +104,7 @@ async def test_a_project_sees_its_own_tasks_and_no_others(guarded: Daemon, moto:
         assert await code_of(karl_in_p1.get(made.id)) == "OMS.0206"
     lines = [line for line in guarded.events() if line["event"] == "audit"]
     created = next(line for line in lines if line["operation"] == "CreateTask")
-    assert (created["user"], created["task_id"], created["outcome"]) == ("maria", made.id, "ok")
+    assert (created["user"], created["task_id"], created["outcome"]) == ("maria", str(made.id), "ok")
     assert any((line["user"], line["outcome"]) == ("karl", "OMS.0054") for line in lines)
     await moto.delete_bucket(source)
     await moto.delete_bucket(target)

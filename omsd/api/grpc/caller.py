@@ -43,7 +43,10 @@ async def caller_of(access: AccessCalls, context: Context) -> Principal:
     names = _certificate_names(context)
     if names:
         return await access.by_certificate(names, address=address)
-    return access.anonymous(TOKEN_CODE, f"put a token of CreateToken into the metadata {TOKEN_KEY}")
+    return access.anonymous(
+        TOKEN_CODE,
+        f"send a token as metadata {TOKEN_KEY}; CreateToken gives one (omsctl token, then OMSCTL_TOKEN)",
+    )
 
 
 def address_of(context: Context) -> str:
