@@ -32,15 +32,14 @@ from omsd.domain.model import (
     LeaseId,
     Location,
     OverwriteMode,
-    Shard,
     ShardId,
-    ShardKind,
     TaskCredentials,
     TaskId,
     TaskSpec,
     TaskType,
     TaskWork,
 )
+from omsd.domain.shards import Shard, ShardKind
 from omsd.executors.local import LocalExecutor
 from omsd.executors.settings import WorkerSettings, encode_settings
 

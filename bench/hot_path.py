@@ -26,23 +26,8 @@ from awscrt.checksums import crc64nvme
 from bench.tools import run_omsd
 from omsd.demo.processes import S3Access
 from omsd.domain.events import ShardBatch, ShardEvent
-from omsd.domain.model import (
-    CloudType,
-    Credentials,
-    KeptUpload,
-    LeaseId,
-    Location,
-    OpenUpload,
-    SentPart,
-    Shard,
-    ShardId,
-    ShardKind,
-    TaskId,
-    TaskSpec,
-    TaskType,
-    UploadIntent,
-    UploadPlan,
-)
+from omsd.domain.model import CloudType, Credentials, LeaseId, Location, ShardId, TaskId, TaskSpec, TaskType
+from omsd.domain.shards import KeptUpload, OpenUpload, SentPart, Shard, ShardKind, UploadIntent, UploadPlan
 from omsd.drivers.registry import StoreFactory
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.context import ShardContext

@@ -5,20 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omsd.domain.errors import Failure
-from omsd.domain.model import (
-    Checkpoint,
-    Counters,
-    LargeObject,
-    LeaseId,
-    ListPart,
-    LiveProgress,
-    OpenUpload,
-    Outcome,
-    SentPart,
-    TaskId,
-    UploadIntent,
-    UploadPlan,
-)
+from omsd.domain.model import Counters, LeaseId, ListPart, LiveProgress, Outcome, TaskId
+from omsd.domain.shards import Checkpoint, LargeObject, OpenUpload, SentPart, UploadIntent, UploadPlan
 
 
 @dataclass(frozen=True, slots=True)

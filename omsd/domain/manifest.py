@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from omsd.domain.errors import Failure, OmsdError, Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import ListFile, ManifestSpan, ShardKind
+from omsd.domain.model import ListFile
 from omsd.domain.plan import ShardDraft
+from omsd.domain.shards import ManifestSpan, ShardKind
 
 SUFFIX = ".txt"
 MAX_FILE_BYTES = 100 * 1024 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from omsd.domain.model import OpenUpload, UploadIntent
+from omsd.domain.shards import OpenUpload, UploadIntent
 
 # S3 refuses requests whose time is further off than this, so no clock of a service that took ours is.
 _MAX_SKEW_S = 15 * 60.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
-from omsd.domain.model import SentPart, Shard, UploadPlan
 from omsd.domain.plan import PartSpan, cut_parts
+from omsd.domain.shards import SentPart, Shard, UploadPlan
 
 
 def stored_parts(

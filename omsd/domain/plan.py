@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from omsd.domain.errors import OmsdError
-from omsd.domain.model import LargeObject, ManifestSpan, Shard, ShardKind, TaskSpec, TaskType
+from omsd.domain.model import TaskSpec, TaskType
 from omsd.domain.selection import is_covered, reduce_prefixes
+from omsd.domain.shards import LargeObject, ManifestSpan, Shard, ShardKind
 
 KEYS_PER_SHARD = 500
 _MIB = 1024 * 1024

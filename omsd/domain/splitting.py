@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from omsd.domain.events import ShardSplit, SpanSplit
-from omsd.domain.model import Shard
 from omsd.domain.plan import ShardDraft, plan_split
+from omsd.domain.shards import Shard
 
 
 def has_split(shard: Shard, split: ShardSplit | SpanSplit) -> bool:

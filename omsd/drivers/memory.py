@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import xxhash
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload
+from omsd.domain.shards import OpenUpload
 from omsd.drivers.memory_bodies import MemoryReading, checksums_of, collect
 from omsd.drivers.memory_objects import StoredObject
 from omsd.ports.objectstore import (

@@ -12,8 +12,9 @@ from typing import Protocol
 
 from omsd.domain.caveats import Caveat
 from omsd.domain.errors import DECISIVE_KINDS, Failure, Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import KeptUpload, OpenUpload, SentPart, TaskSpec, UploadIntent, UploadPlan
+from omsd.domain.model import TaskSpec
 from omsd.domain.retry import RetryPolicy, next_delay
+from omsd.domain.shards import KeptUpload, OpenUpload, SentPart, UploadIntent, UploadPlan
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.largework import LargeWork

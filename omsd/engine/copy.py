@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 from omsd.domain.caveats import Caveat
 from omsd.domain.errors import Failure, Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import LargeObject, Outcome, OverwriteMode
+from omsd.domain.model import Outcome, OverwriteMode
 from omsd.domain.overwrite import Action, decide, equal_crc64
 from omsd.domain.plan import map_key
+from omsd.domain.shards import LargeObject
 from omsd.domain.storage import is_archive_class
 from omsd.engine.context import AT_DESTINATION, AT_SOURCE, GaveUpError, ShardContext
 from omsd.engine.digest import digest_for

@@ -8,17 +8,8 @@ from dataclasses import replace
 
 from omsd.domain.errors import StoreError
 from omsd.domain.events import ShardBatch, ShardProgress, ShardSplit
-from omsd.domain.model import (
-    Checkpoint,
-    Counters,
-    KeptUpload,
-    LargeObject,
-    LeaseId,
-    LiveProgress,
-    OpenUpload,
-    Outcome,
-    Shard,
-)
+from omsd.domain.model import Counters, LeaseId, LiveProgress, Outcome
+from omsd.domain.shards import Checkpoint, KeptUpload, LargeObject, OpenUpload, Shard
 from omsd.engine.context import AT_SOURCE, GaveUpError, ShardContext, ShardFailedError
 from omsd.engine.copy import Candidate, Final, ObjectCopier
 from omsd.engine.largework import LargeWork, PartsElsewhereError

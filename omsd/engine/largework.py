@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from omsd.domain.model import KeptUpload, OpenUpload, Shard, UploadPlan
 from omsd.domain.parts import PartQueue, spans_of
 from omsd.domain.plan import PartSpan, cut_parts
+from omsd.domain.shards import KeptUpload, OpenUpload, Shard, UploadPlan
 
 
 class PartsElsewhereError(Exception):

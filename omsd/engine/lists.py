@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from omsd.domain.errors import Side, StoreError, StoreErrorKind
 from omsd.domain.events import ListSettled
-from omsd.domain.model import LeaseId, ListUpload, OpenUpload, Shard
+from omsd.domain.model import LeaseId, ListUpload
 from omsd.domain.object_lists import NOT_RECORDED, NOT_STORED, code_of
 from omsd.domain.overwrite import equal_crc64
+from omsd.domain.shards import OpenUpload, Shard
 from omsd.engine.context import AT_DESTINATION, GaveUpError, ShardContext, ShardFailedError
 from omsd.engine.digest import digest_for
 from omsd.engine.multipart import MultipartCopy

@@ -19,7 +19,8 @@ from omsd.domain.manifest import (
     key_of,
     name_of_bad,
 )
-from omsd.domain.model import Checkpoint, LeaseId, ManifestSpan, Outcome, OutcomeKind, ShardKind
+from omsd.domain.model import LeaseId, Outcome, OutcomeKind
+from omsd.domain.shards import Checkpoint, ManifestSpan, ShardKind
 from omsd.engine.context import AT_SOURCE, ShardContext, ShardFailedError
 from omsd.engine.copy import Candidate
 from omsd.engine.report import ShardAccount

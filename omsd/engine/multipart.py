@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from omsd.aio import shielded
 from omsd.domain.errors import Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import KeptUpload, OpenUpload, SentPart, UploadPlan
 from omsd.domain.parts import PartQueue, stored_parts
 from omsd.domain.plan import PartSpan, cut_parts, plan_part_bytes
+from omsd.domain.shards import KeptUpload, OpenUpload, SentPart, UploadPlan
 from omsd.engine.context import AT_DESTINATION, GaveUpError, ShardContext, ShardFailedError
 from omsd.engine.digest import combine
 from omsd.engine.largework import LargeWork, PartsElsewhereError

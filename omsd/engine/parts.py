@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload
 from omsd.domain.overwrite import equal_crc64
 from omsd.domain.plan import PartSpan
+from omsd.domain.shards import OpenUpload
 from omsd.engine.context import AT_COPY, AT_DESTINATION, AT_SOURCE, GaveUpError, ShardContext
 from omsd.engine.digest import digest_for
 from omsd.engine.stream import BodyTap

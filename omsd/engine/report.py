@@ -5,15 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 
-from omsd.domain.model import (
-    Checkpoint,
-    Counters,
-    LargeObject,
-    LiveProgress,
-    Outcome,
-    OutcomeKind,
-    ShardKind,
-)
+from omsd.domain.model import Counters, LiveProgress, Outcome, OutcomeKind
+from omsd.domain.shards import Checkpoint, LargeObject, ShardKind
 from omsd.engine.restore import Deferred
 from omsd.engine.settings import EngineSettings
 from omsd.engine.stream import Meter

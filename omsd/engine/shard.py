@@ -10,17 +10,10 @@ from itertools import islice
 from omsd.aio import ClosableQueue, QueueClosedError
 from omsd.domain.errors import Side, StoreError, failure_of
 from omsd.domain.events import ShardBatch, ShardEvent, ShardProgress, ShardSplit
-from omsd.domain.model import (
-    LargeObject,
-    LeaseId,
-    OpenUpload,
-    Outcome,
-    OverwriteMode,
-    Shard,
-    ShardKind,
-)
+from omsd.domain.model import LeaseId, Outcome, OverwriteMode
 from omsd.domain.overwrite import Action, decide
 from omsd.domain.plan import map_key
+from omsd.domain.shards import LargeObject, OpenUpload, Shard, ShardKind
 from omsd.engine.context import ShardContext, ShardFailedError
 from omsd.engine.copy import Candidate, ObjectCopier
 from omsd.engine.halver import Halver

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from omsd.domain.errors import Side, StoreError, StoreErrorKind, failure_of
-from omsd.domain.model import LargeObject, OpenUpload, Outcome, OutcomeKind, OverwriteMode, UploadIntent
+from omsd.domain.model import Outcome, OutcomeKind, OverwriteMode
 from omsd.domain.overwrite import TIME_GRANULARITY_S, equal_crc64
 from omsd.domain.plan import map_key
+from omsd.domain.shards import LargeObject, OpenUpload, UploadIntent
 from omsd.engine.context import AT_DESTINATION, AT_SOURCE, ShardContext, ShardFailedError
 from omsd.engine.copy import Candidate, ObjectCopier
 from omsd.engine.records import failed_of

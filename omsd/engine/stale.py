@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from omsd.domain.errors import Side, StoreError, failure_of
-from omsd.domain.model import OpenUpload, Shard
+from omsd.domain.shards import OpenUpload, Shard
 from omsd.engine.context import ShardContext, ShardFailedError
 from omsd.engine.uploads import settle_doubt
 

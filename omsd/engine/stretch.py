@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from omsd.domain.listing import sort_key
-from omsd.domain.model import Shard
+from omsd.domain.shards import Shard
 from omsd.ports.objectstore import ListedObject
 
 

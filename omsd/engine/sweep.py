@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload, UploadIntent
+from omsd.domain.shards import OpenUpload, UploadIntent
 from omsd.engine.uploads import find_lost
 from omsd.ports.executor import Sweep, SweepResult
 from omsd.ports.objectstore import ObjectStore

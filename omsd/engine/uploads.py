@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from omsd.domain.errors import Side, StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload, UploadIntent, UploadPlan
 from omsd.domain.orphans import lost_ones, suspects
 from omsd.domain.overwrite import equal_crc64
+from omsd.domain.shards import OpenUpload, UploadIntent, UploadPlan
 from omsd.engine.context import AT_DESTINATION, GaveUpError, ShardContext
 from omsd.ports.objectstore import Checksums, ObjectStore, PartReceipt, PutOptions, PutReceipt
 

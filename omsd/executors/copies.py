@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from omsd.domain.errors import Failure, Side, StoreError, failure_of
-from omsd.domain.model import KeptUpload, OpenUpload, SentPart, UploadIntent, UploadPlan
+from omsd.domain.shards import KeptUpload, OpenUpload, SentPart, UploadIntent, UploadPlan
 from omsd.engine.context import ShardContext, UploadLog
 from omsd.engine.records import failed_of
 from omsd.engine.restore import Deferred, next_rest_s

@@ -13,8 +13,9 @@ from omsd.aio import shielded
 from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.events import ShardEvent, WorkerLost
-from omsd.domain.model import KeptUpload, LeaseId, OpenUpload, Shard, TaskId, TaskWork
+from omsd.domain.model import LeaseId, TaskId, TaskWork
 from omsd.domain.questions import Question
+from omsd.domain.shards import KeptUpload, OpenUpload, Shard
 from omsd.executors import protocol
 from omsd.executors.asking import answer_of, ask_message
 from omsd.executors.copybook import WorkerCopies

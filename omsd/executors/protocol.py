@@ -31,8 +31,9 @@ from omsd.domain.events import (
     UploadSought,
 )
 from omsd.domain.manifest import NO_LISTS, ListsFound
-from omsd.domain.model import KeptUpload, LeaseId, OpenUpload, Shard, TaskId, TaskWork, UploadIntent
+from omsd.domain.model import LeaseId, TaskId, TaskWork
 from omsd.domain.questions import Fault
+from omsd.domain.shards import KeptUpload, OpenUpload, Shard, UploadIntent
 from omsd.ports.executor import Sweep
 from omsd.ports.objectcopies import CopyOrder, CopyResult
 

@@ -18,7 +18,8 @@ from omsd.domain.events import (
     UploadOpened,
     UploadSought,
 )
-from omsd.domain.model import KeptUpload, LeaseId, OpenUpload, SentPart, UploadIntent, UploadPlan
+from omsd.domain.model import LeaseId
+from omsd.domain.shards import KeptUpload, OpenUpload, SentPart, UploadIntent, UploadPlan
 
 # So many stored parts and ends of uploads are told at once; fewer wait, but not longer than for the lease's next report.
 MOST_UNTOLD = 4

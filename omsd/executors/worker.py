@@ -9,15 +9,8 @@ from functools import partial
 
 from omsd.domain.errors import Failure, Side, StoreError, failure_of
 from omsd.domain.events import ShardDone, ShardEvent, ShardFailed, ShardReleased
-from omsd.domain.model import (
-    Credentials,
-    LeaseId,
-    Location,
-    ShardKind,
-    TaskId,
-    TaskSpec,
-    TaskWork,
-)
+from omsd.domain.model import Credentials, LeaseId, Location, TaskId, TaskSpec, TaskWork
+from omsd.domain.shards import ShardKind
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.context import ShardContext, ShardFailedError, TaskNotes, UploadLog
 from omsd.engine.copyprobe import ServerCopying

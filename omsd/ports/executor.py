@@ -9,18 +9,9 @@ from typing import Protocol, TypeVar
 from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Failure, Side
 from omsd.domain.manifest import NO_LISTS, ListsFound
-from omsd.domain.model import (
-    Credentials,
-    KeptUpload,
-    LeaseId,
-    Location,
-    OpenUpload,
-    Shard,
-    TaskId,
-    TaskWork,
-    UploadIntent,
-)
+from omsd.domain.model import Credentials, LeaseId, Location, TaskId, TaskWork
 from omsd.domain.questions import Question
+from omsd.domain.shards import KeptUpload, OpenUpload, Shard, UploadIntent
 from omsd.ports.eventsink import EventSink
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from omsd.domain.errors import OmsdError
-from omsd.domain.model import OpenUpload, Outcome, TaskId, TaskWork, UploadIntent
+from omsd.domain.model import Outcome, TaskId, TaskWork
+from omsd.domain.shards import OpenUpload, UploadIntent
 from omsd.domain.sync import KeyNames
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from omsd.domain.model import OpenUpload, StoragePolicy
+from omsd.domain.model import StoragePolicy
+from omsd.domain.shards import OpenUpload
 
 
 class ListingOrder(StrEnum):

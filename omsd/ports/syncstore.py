@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from omsd.domain.model import OpenUpload, TaskCredentials, UploadIntent
+from omsd.domain.model import TaskCredentials
+from omsd.domain.shards import OpenUpload, UploadIntent
 from omsd.domain.sync import EventId, SyncEvent, SyncNumber, SyncTask
 from omsd.domain.sync_figures import Figures, TimedFigures
 from omsd.ports.taskstore import DropIntent, DropUpload, PutIntent, PutSweep, PutUpload

@@ -8,26 +8,28 @@ from typing import Protocol
 
 from omsd.domain.errors import OmsdError
 from omsd.domain.model import (
-    Checkpoint,
     Credentials,
     GroupId,
-    KeptUpload,
     ListPart,
     Location,
-    OpenUpload,
     OutcomeKind,
-    SentPart,
-    Shard,
     ShardId,
-    ShardKind,
     Task,
     TaskCredentials,
     TaskId,
     TaskState,
+)
+from omsd.domain.quotas import CreationKind
+from omsd.domain.shards import (
+    Checkpoint,
+    KeptUpload,
+    OpenUpload,
+    SentPart,
+    Shard,
+    ShardKind,
     UploadIntent,
     UploadPlan,
 )
-from omsd.domain.quotas import CreationKind
 from omsd.ports.groupstore import GroupChange
 from omsd.ports.notices import AddNotice, DropNotices
 

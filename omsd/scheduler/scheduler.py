@@ -9,19 +9,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from functools import partial
 
-from omsd.domain.model import (
-    BandwidthWindow,
-    GroupId,
-    KeptUpload,
-    LeaseId,
-    OpenUpload,
-    Priority,
-    Shard,
-    ShardId,
-    ShardKind,
-    TaskId,
-    TaskWork,
-)
+from omsd.domain.model import BandwidthWindow, GroupId, LeaseId, Priority, ShardId, TaskId, TaskWork
+from omsd.domain.shards import KeptUpload, OpenUpload, Shard, ShardKind
 from omsd.ports.clock import Clock
 from omsd.ports.executor import Executor
 from omsd.scheduler.bandwidth import BandwidthKeeper

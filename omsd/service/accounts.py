@@ -27,9 +27,10 @@ from omsd.domain.events import (
     UploadsSwept,
     WorkerLost,
 )
-from omsd.domain.model import LeaseId, Outcome, OutcomeKind, ShardId, ShardKind, TaskState
+from omsd.domain.model import LeaseId, Outcome, OutcomeKind, ShardId, TaskState
 from omsd.domain.object_lists import NOT_STORED
 from omsd.domain.plan import ShardDraft, plan_restored
+from omsd.domain.shards import ShardKind
 from omsd.domain.splitting import has_split, split_shard
 from omsd.domain.task_machine import AllShardsDone, Decisive, Drained, end_verdict
 from omsd.ports.taskstore import (

@@ -8,20 +8,18 @@ from dataclasses import dataclass, field, replace
 from omsd.domain.errors import Failure
 from omsd.domain.group import GroupNumber, MemberTally, TaskGroup
 from omsd.domain.model import (
-    Checkpoint,
     GroupId,
     LeaseId,
     ListPart,
-    OpenUpload,
     Outcome,
     OutcomeKind,
-    Shard,
     ShardId,
     Task,
     TaskCredentials,
     TaskId,
     TaskState,
 )
+from omsd.domain.shards import Checkpoint, OpenUpload, Shard
 from omsd.ports.groupstore import UpdateGroup
 from omsd.ports.taskstore import Change, OpenUploads, UpdateTask
 from omsd.service.calls import Call, Made

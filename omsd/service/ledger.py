@@ -12,10 +12,11 @@ from omsd.domain.errors import Failure, OmsdError, Refusal, RequestError
 from omsd.domain.events import UploadSought
 from omsd.domain.group import TaskGroup
 from omsd.domain.manifest import ListsFound, plan_manifests
-from omsd.domain.model import Shard, ShardId, ShardKind, Task, TaskId, TaskState, TaskType
+from omsd.domain.model import ShardId, Task, TaskId, TaskState, TaskType
 from omsd.domain.object_lists import NOT_STORED
 from omsd.domain.plan import plan_shards
 from omsd.domain.quotas import CreationKind, Quotas
+from omsd.domain.shards import Shard, ShardKind
 from omsd.domain.task_machine import Decisive, Planned, Recovered, SlotGranted
 from omsd.ports.clock import Clock
 from omsd.ports.listspool import ListSpool

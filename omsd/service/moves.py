@@ -6,19 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from omsd.domain.model import (
-    Counters,
-    OutcomeKind,
-    Shard,
-    ShardId,
-    ShardKind,
-    TaskCredentials,
-    TaskState,
-    TaskWork,
-)
+from omsd.domain.model import Counters, OutcomeKind, ShardId, TaskCredentials, TaskState, TaskWork
 from omsd.domain.notice_facts import facts_of
 from omsd.domain.notices import task_owner
 from omsd.domain.plan import ShardDraft
+from omsd.domain.shards import Shard, ShardKind
 from omsd.domain.task_machine import (
     Act,
     Effect,

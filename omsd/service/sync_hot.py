@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from omsd.domain.model import OpenUpload, TaskWork, UploadIntent
+from omsd.domain.model import TaskWork
+from omsd.domain.shards import OpenUpload, UploadIntent
 from omsd.domain.sync import EventId, SyncNumber, SyncState, SyncTask
 from omsd.domain.sync_figures import FIVE_MINUTES_MS, Figures, TimedFigures, interval_start
 from omsd.domain.sync_queue import QueuedEvent, SyncQueue

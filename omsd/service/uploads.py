@@ -15,8 +15,9 @@ from omsd.domain.events import (
     UploadSought,
     UploadsSwept,
 )
-from omsd.domain.model import LargeObject, OpenUpload, Shard, ShardId, TaskId, TaskState
+from omsd.domain.model import ShardId, TaskId, TaskState
 from omsd.domain.plan import map_key, plan_large
+from omsd.domain.shards import LargeObject, OpenUpload, Shard
 from omsd.ports.taskstore import (
     DropIntent,
     DropUpload,

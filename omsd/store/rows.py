@@ -13,20 +13,15 @@ import xxhash
 from omsd.domain.caveats import Caveat
 from omsd.domain.model import (
     BandwidthWindow,
-    Checkpoint,
     CloudType,
     ConsistencyCheck,
     Counters,
-    LargeObject,
     ListFileRef,
     ListRecords,
     Location,
-    ManifestSpan,
     OverwriteMode,
     Priority,
-    Shard,
     ShardId,
-    ShardKind,
     StoragePolicy,
     Task,
     TaskId,
@@ -35,6 +30,7 @@ from omsd.domain.model import (
     TaskType,
 )
 from omsd.domain.notices import NoticeLanguage, SmnConfig, Trigger
+from omsd.domain.shards import Checkpoint, LargeObject, ManifestSpan, Shard, ShardKind
 from omsd.ports.taskstore import CorruptRowError
 
 Value = str | int | float | bytes | None

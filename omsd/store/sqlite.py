@@ -13,21 +13,17 @@ import aiosqlite
 
 from omsd.domain.model import (
     Credentials,
-    KeptUpload,
     ListPart,
     Location,
-    OpenUpload,
     OutcomeKind,
-    Shard,
     ShardId,
-    ShardKind,
     Task,
     TaskCredentials,
     TaskId,
     TaskState,
-    UploadIntent,
 )
 from omsd.domain.quotas import CreationKind
+from omsd.domain.shards import KeptUpload, OpenUpload, Shard, ShardKind, UploadIntent
 from omsd.ports.taskstore import (
     Change,
     FailedObject,

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
-from omsd.domain.model import OpenUpload, TaskCredentials, UploadIntent
+from omsd.domain.model import TaskCredentials
+from omsd.domain.shards import OpenUpload, UploadIntent
 from omsd.domain.sync import (
     EventId,
     KeyNames,

@@ -6,16 +6,8 @@ import json
 import sqlite3
 from dataclasses import asdict
 
-from omsd.domain.model import (
-    CloudType,
-    Credentials,
-    Location,
-    OpenUpload,
-    SentPart,
-    TaskCredentials,
-    UploadIntent,
-    UploadPlan,
-)
+from omsd.domain.model import CloudType, Credentials, Location, TaskCredentials
+from omsd.domain.shards import OpenUpload, SentPart, UploadIntent, UploadPlan
 from omsd.ports.taskstore import (
     DropIntent,
     DropPlans,

@@ -10,7 +10,8 @@ import pytest
 from awscrt import checksums as awscrt_checksums
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import CloudType, OpenUpload, StoragePolicy
+from omsd.domain.model import CloudType, StoragePolicy
+from omsd.domain.shards import OpenUpload
 from omsd.domain.storage import policy_of_class
 from omsd.ports.objectstore import (
     ByteSink,

@@ -25,7 +25,8 @@ from omsd.domain.manifest import (
     name_of_bad,
     plan_manifests,
 )
-from omsd.domain.model import ListFile, ManifestSpan, Shard, ShardId, ShardKind, TaskId
+from omsd.domain.model import ListFile, ShardId, TaskId
+from omsd.domain.shards import ManifestSpan, Shard, ShardKind
 from omsd.domain.splitting import has_split, split_shard
 
 FILES = st.lists(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omsd.domain.model import OpenUpload, UploadIntent
 from omsd.domain.orphans import lost_ones, suspects
+from omsd.domain.shards import OpenUpload, UploadIntent
 
 NOW = 1_700_000_000.0
 INTENT = UploadIntent("k", NOW, known=("before",))

@@ -7,9 +7,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omsd.domain.model import LargeObject, SentPart, Shard, ShardId, ShardKind, TaskId, UploadPlan
+from omsd.domain.model import ShardId, TaskId
 from omsd.domain.parts import PartQueue, spans_of, stored_parts
 from omsd.domain.plan import PartSpan, cut_parts, plan_large, plan_part_bytes, plan_split
+from omsd.domain.shards import LargeObject, SentPart, Shard, ShardKind, UploadPlan
 
 LARGE = LargeObject("k", 100)
 LEAD = Shard(ShardId(1), TaskId(1), 1, ShardKind.PARTS, attempt=1, large=LARGE)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omsd.domain.errors import OmsdError
-from omsd.domain.model import CloudType, Location, ShardKind, TaskSpec, TaskType
+from omsd.domain.model import CloudType, Location, TaskSpec, TaskType
 from omsd.domain.plan import (
     KEYS_PER_SHARD,
     ShardDraft,
@@ -15,6 +15,7 @@ from omsd.domain.plan import (
     plan_retry,
     plan_shards,
 )
+from omsd.domain.shards import ShardKind
 
 MIB = 1024**2
 GIB = 1024**3

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload
+from omsd.domain.shards import OpenUpload
 from omsd.drivers.s3.dates import http_date_to_unix_s, iso_to_unix_s
 from omsd.drivers.s3.xml import (
     MAX_XML_BYTES,

@@ -18,23 +18,25 @@ from omsd.domain.events import (
     UploadSought,
 )
 from omsd.domain.model import (
-    Checkpoint,
     CloudType,
     Counters,
-    KeptUpload,
-    LargeObject,
     LeaseId,
     Location,
-    OpenUpload,
     Outcome,
     OutcomeKind,
-    SentPart,
-    Shard,
     ShardId,
-    ShardKind,
     TaskId,
     TaskSpec,
     TaskType,
+)
+from omsd.domain.shards import (
+    Checkpoint,
+    KeptUpload,
+    LargeObject,
+    OpenUpload,
+    SentPart,
+    Shard,
+    ShardKind,
     UploadIntent,
     UploadPlan,
 )

@@ -11,19 +11,9 @@ import pytest
 
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.events import ShardBatch, ShardEvent, ShardSplit
-from omsd.domain.model import (
-    KeptUpload,
-    LargeObject,
-    OpenUpload,
-    OutcomeKind,
-    OverwriteMode,
-    Shard,
-    ShardId,
-    ShardKind,
-    TaskId,
-    UploadIntent,
-)
+from omsd.domain.model import OutcomeKind, OverwriteMode, ShardId, TaskId
 from omsd.domain.plan import plan_split
+from omsd.domain.shards import KeptUpload, LargeObject, OpenUpload, Shard, ShardKind, UploadIntent
 from omsd.drivers.memory import MemoryService, MemoryStore
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.large import PartsRun

@@ -9,7 +9,8 @@ import pytest
 
 from omsd.domain.caveats import Caveat
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import KeptUpload, LargeObject, OutcomeKind, Shard, StoragePolicy, TaskSpec
+from omsd.domain.model import OutcomeKind, StoragePolicy, TaskSpec
+from omsd.domain.shards import KeptUpload, LargeObject, Shard
 from omsd.drivers.memory import MemoryService, MemoryStore
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.shard import ShardRun

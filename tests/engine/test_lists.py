@@ -10,18 +10,9 @@ import pytest
 
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.events import ListSettled, ShardEvent
-from omsd.domain.model import (
-    ConsistencyCheck,
-    ListPart,
-    ListUpload,
-    OpenUpload,
-    Outcome,
-    OutcomeKind,
-    ShardKind,
-    TaskId,
-    TaskSpec,
-)
+from omsd.domain.model import ConsistencyCheck, ListPart, ListUpload, Outcome, OutcomeKind, TaskId, TaskSpec
 from omsd.domain.object_lists import HEADER, lines_of
+from omsd.domain.shards import OpenUpload, ShardKind
 from omsd.engine.lists import ListsRun
 from omsd.ports.listspool import Lines
 from omsd.ports.objectstore import ObjectStore

@@ -14,19 +14,16 @@ from hypothesis import strategies as st
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.events import ShardBatch, ShardEvent, ShardProgress, SpanSplit
 from omsd.domain.model import (
-    Checkpoint,
     Counters,
     LiveProgress,
-    ManifestSpan,
     Outcome,
     OutcomeKind,
     OverwriteMode,
-    Shard,
     ShardId,
-    ShardKind,
     TaskId,
     TaskSpec,
 )
+from omsd.domain.shards import Checkpoint, ManifestSpan, Shard, ShardKind
 from omsd.domain.splitting import split_shard
 from omsd.engine.context import ShardFailedError
 from omsd.engine.manifest import SpanAccount

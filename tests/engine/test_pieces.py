@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import Checkpoint, Counters, LargeObject, Outcome, OutcomeKind, ShardKind
+from omsd.domain.model import Counters, Outcome, OutcomeKind
+from omsd.domain.shards import Checkpoint, LargeObject, ShardKind
 from omsd.engine.buffers import BufferBudget
 from omsd.engine.digest import Digest, combine
 from omsd.engine.pacer import Pacer, PacerPair

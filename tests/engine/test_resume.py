@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from omsd.domain.model import Checkpoint, OutcomeKind, OverwriteMode, SentPart, Shard
+from omsd.domain.model import OutcomeKind, OverwriteMode
+from omsd.domain.shards import Checkpoint, SentPart, Shard
 from omsd.drivers.memory import MemoryStore
 from omsd.engine.shard import ShardRun
 from tests.engine.harness import (

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import Checkpoint, OpenUpload, OutcomeKind, OverwriteMode, Verdict
+from omsd.domain.model import OutcomeKind, OverwriteMode, Verdict
+from omsd.domain.shards import Checkpoint, OpenUpload
 from omsd.engine.context import ShardFailedError
 from omsd.ports.objectstore import ListingOrder, PutOptions
 from tests.engine.harness import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload, Outcome, OutcomeKind, OverwriteMode
+from omsd.domain.model import Outcome, OutcomeKind, OverwriteMode
+from omsd.domain.shards import OpenUpload
 from omsd.drivers.memory import MemoryStore
 from omsd.engine.single import SingleCopy, settings_for_events
 from omsd.ports.objectstore import ObjectHead, PutOptions

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.events import ShardBatch, ShardEvent, ShardSplit
 from omsd.domain.listing import sort_key
-from omsd.domain.model import Counters, OutcomeKind, Shard, ShardId
+from omsd.domain.model import Counters, OutcomeKind, ShardId
 from omsd.domain.plan import plan_split
+from omsd.domain.shards import Shard
 from omsd.engine.settings import EngineSettings
 from omsd.ports.objectstore import ListingOrder, ObjectStore
 from tests.engine.harness import SETTINGS, Report, bodies, fill, make_run, memory_store, range_shard, spec

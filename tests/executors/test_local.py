@@ -34,21 +34,17 @@ from omsd.domain.model import (
     CloudType,
     Counters,
     Credentials,
-    LargeObject,
     LeaseId,
     ListFileRef,
     Location,
-    OpenUpload,
-    Shard,
     ShardId,
-    ShardKind,
     TaskCredentials,
     TaskId,
     TaskSpec,
     TaskType,
     TaskWork,
-    UploadIntent,
 )
+from omsd.domain.shards import LargeObject, OpenUpload, Shard, ShardKind, UploadIntent
 from omsd.domain.splitting import split_shard
 from omsd.executors.local import LocalExecutor
 from omsd.ports.executor import Sweep

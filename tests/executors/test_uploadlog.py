@@ -13,7 +13,8 @@ from omsd.domain.events import (
     UploadOpened,
     UploadSought,
 )
-from omsd.domain.model import KeptUpload, LeaseId, LiveProgress, OpenUpload, SentPart, UploadPlan
+from omsd.domain.model import LeaseId, LiveProgress
+from omsd.domain.shards import KeptUpload, OpenUpload, SentPart, UploadPlan
 from omsd.executors.uploadlog import MOST_UNTOLD, LeaseUploads
 
 LEASE = LeaseId(7)

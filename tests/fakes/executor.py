@@ -25,26 +25,20 @@ from omsd.domain.events import (
 )
 from omsd.domain.group_plan import Lists, ListsWanted, Stretch, StretchWanted
 from omsd.domain.manifest import Line, LineCutter, ListsFound, key_of
-from omsd.domain.model import (
+from omsd.domain.model import Counters, LeaseId, ListFile, Outcome, OutcomeKind, TaskId, TaskWork
+from omsd.domain.object_lists import NOT_RECORDED
+from omsd.domain.questions import FindListFiles, MeasureStretch, Question
+from omsd.domain.shards import (
     Checkpoint,
-    Counters,
     KeptUpload,
     LargeObject,
-    LeaseId,
-    ListFile,
     OpenUpload,
-    Outcome,
-    OutcomeKind,
     SentPart,
     Shard,
     ShardKind,
-    TaskId,
-    TaskWork,
     UploadIntent,
     UploadPlan,
 )
-from omsd.domain.object_lists import NOT_RECORDED
-from omsd.domain.questions import FindListFiles, MeasureStretch, Question
 from omsd.engine.spoolread import SpoolDamagedError, SpooledList
 from omsd.ports.eventsink import EventSink
 from omsd.ports.executor import ProbeResult, Reply, Sweep, SweepResult

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from omsd.domain.errors import StoreError
-from omsd.domain.model import OpenUpload
+from omsd.domain.shards import OpenUpload
 from omsd.ports.objectstore import (
     Abilities,
     BucketAddress,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from omsd.domain.errors import Failure, Side
-from omsd.domain.model import BandwidthWindow, LeaseId, Priority, Shard, ShardId, ShardKind, TaskId
+from omsd.domain.model import BandwidthWindow, LeaseId, Priority, ShardId, TaskId
+from omsd.domain.shards import Shard, ShardKind
 from omsd.ports.executor import ProbeResult
 from omsd.scheduler.orders import GrantSlot, LeaseShards, Order, PreflightFailed, PreflightPassed
 from omsd.scheduler.scheduler import Scheduler, SchedulerSettings

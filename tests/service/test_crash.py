@@ -9,8 +9,9 @@ from urllib.parse import unquote
 import pytest
 
 from omsd.domain.errors import RequestError
-from omsd.domain.model import Counters, OpenUpload, TaskState
+from omsd.domain.model import Counters, TaskState
 from omsd.domain.object_lists import HEADER
+from omsd.domain.shards import OpenUpload
 from omsd.service import requests
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World

@@ -8,17 +8,8 @@ import pytest
 
 from omsd.domain.errors import Failure
 from omsd.domain.events import ShardSplit
-from omsd.domain.model import (
-    KeptUpload,
-    LeaseId,
-    OpenUpload,
-    SentPart,
-    Shard,
-    ShardKind,
-    TaskState,
-    UploadIntent,
-    UploadPlan,
-)
+from omsd.domain.model import LeaseId, TaskState
+from omsd.domain.shards import KeptUpload, OpenUpload, SentPart, Shard, ShardKind, UploadIntent, UploadPlan
 from omsd.service.uploads import MOST_LARGE
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World

@@ -9,7 +9,8 @@ import pytest
 
 from omsd.domain.errors import Failure, Refusal, RequestError, Side
 from omsd.domain.events import ShardProgress
-from omsd.domain.model import Counters, LeaseId, LiveProgress, OpenUpload, TaskState
+from omsd.domain.model import Counters, LeaseId, LiveProgress, TaskState
+from omsd.domain.shards import OpenUpload
 from omsd.ports.executor import ProbeResult
 from omsd.service import requests
 from tests.fakes.executor import World

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from omsd.domain.errors import Failure
-from omsd.domain.model import OutcomeKind, ShardKind, TaskState
+from omsd.domain.model import OutcomeKind, TaskState
+from omsd.domain.shards import ShardKind
 from tests.fakes.executor import World
 from tests.service.harness import PROJECT, Control, control_process, create_request, start_request
 

@@ -9,7 +9,8 @@ import pytest
 from omsd.domain.errors import Failure, RequestError
 from omsd.domain.events import SpanSplit
 from omsd.domain.manifest import ListsFound
-from omsd.domain.model import Counters, LeaseId, ListFile, ListFileRef, ShardKind, TaskState
+from omsd.domain.model import Counters, LeaseId, ListFile, ListFileRef, TaskState
+from omsd.domain.shards import ShardKind
 from omsd.ports.executor import ProbeResult
 from omsd.service import requests
 from tests.fakes.clock import FakeClock

@@ -7,7 +7,8 @@ from pathlib import Path
 from omsd.domain.caveats import Caveat
 from omsd.domain.errors import Failure
 from omsd.domain.events import ShardBatch, ShardDone
-from omsd.domain.model import Checkpoint, Counters, LeaseId, Outcome, OutcomeKind, TaskState
+from omsd.domain.model import Counters, LeaseId, Outcome, OutcomeKind, TaskState
+from omsd.domain.shards import Checkpoint
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
 from tests.service.harness import PROJECT, Control, control_process, create_request, start_request

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from omsd.domain.errors import RequestError
-from omsd.domain.model import Credentials, OpenUpload, UploadIntent
+from omsd.domain.model import Credentials
+from omsd.domain.shards import OpenUpload, UploadIntent
 from omsd.domain.sync import EventId, SyncState, SyncTaskId
 from omsd.domain.sync_queue import MAX_TRIES
 from omsd.ports.objectcopies import CopyResult, IntentOpen, IntentSettled, UploadClosed, UploadOpened

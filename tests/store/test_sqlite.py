@@ -15,31 +15,33 @@ import pytest
 
 from omsd.domain.model import (
     BandwidthWindow,
-    Checkpoint,
     CloudType,
     Counters,
     Credentials,
-    KeptUpload,
-    LargeObject,
     ListFileRef,
     Location,
-    ManifestSpan,
-    OpenUpload,
     Priority,
-    SentPart,
-    Shard,
     ShardId,
-    ShardKind,
     Task,
     TaskCredentials,
     TaskId,
     TaskSpec,
     TaskState,
     TaskType,
+)
+from omsd.domain.notices import NoticeLanguage, SmnConfig, Trigger
+from omsd.domain.shards import (
+    Checkpoint,
+    KeptUpload,
+    LargeObject,
+    ManifestSpan,
+    OpenUpload,
+    SentPart,
+    Shard,
+    ShardKind,
     UploadIntent,
     UploadPlan,
 )
-from omsd.domain.notices import NoticeLanguage, SmnConfig, Trigger
 from omsd.ports.taskstore import (
     AddFailed,
     AddShards,

@@ -14,12 +14,12 @@ from omsd.domain.model import (
     CloudType,
     Credentials,
     Location,
-    OpenUpload,
     OverwriteMode,
     TaskCredentials,
     TaskSpec,
     TaskType,
 )
+from omsd.domain.shards import OpenUpload
 from omsd.domain.sync import EventId, KeyNames, SyncEvent, SyncNumber, SyncState, SyncTask, SyncTaskId
 from omsd.domain.sync_figures import Figures, TimedFigures
 from omsd.ports.syncstore import (

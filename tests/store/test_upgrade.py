@@ -8,22 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from omsd.domain.model import (
+from omsd.domain.model import ListPart, OutcomeKind, ShardId, TaskId, TaskState
+from omsd.domain.quotas import CreationKind
+from omsd.domain.shards import (
     Checkpoint,
     KeptUpload,
-    ListPart,
     OpenUpload,
-    OutcomeKind,
     SentPart,
     Shard,
-    ShardId,
     ShardKind,
-    TaskId,
-    TaskState,
     UploadIntent,
     UploadPlan,
 )
-from omsd.domain.quotas import CreationKind
 from omsd.domain.sync import EventId
 from omsd.domain.sync_figures import Figures, TimedFigures
 from omsd.ports.syncstore import AddEvents, AddFigures, InsertSync, PutSyncCredentials, PutSyncUpload

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload
+from omsd.domain.shards import OpenUpload
 from omsd.drivers.s3 import errors
 from omsd.drivers.s3.answers import (
     checksum_headers,

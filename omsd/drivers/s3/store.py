@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload
+from omsd.domain.shards import OpenUpload
 from omsd.drivers.s3 import control, copying, errors
 from omsd.drivers.s3.answers import (
     S3Reading,

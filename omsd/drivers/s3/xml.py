@@ -18,7 +18,7 @@ from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.model import OpenUpload
+from omsd.domain.shards import OpenUpload
 from omsd.drivers.s3.dates import iso_to_unix_s
 from omsd.ports.objectstore import ListedObject, PartReceipt
 
