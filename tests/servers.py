@@ -56,13 +56,25 @@ def tool(name: str) -> str:
 def free_port(*, with_grpc: bool = False) -> int:
     """A loopback port nobody listens on now; with_grpc: so is the one 10,000 above it.
 
-    Below the kernel's ephemeral range, so that no outgoing connection takes it meanwhile.
+    Below the kernel's ephemeral range, so that no outgoing connection takes it meanwhile. A server may take seconds until it listens, so
+    no port is given twice, and each test process has ports of its own; those of `omsd demo` are others, too.
     """
     for _ in range(1000):
-        port = random.randrange(11_000, 22_000)
-        if _is_free(port) and (not with_grpc or _is_free(port + _GRPC_OFFSET)):
-            return port
+        port = random.choice(_PORTS)
+        if port in _given or not _is_free(port) or (with_grpc and not _is_free(port + _GRPC_OFFSET)):
+            continue
+        _given.add(port)
+        return port
     raise ServerError("no free port found")
+
+
+def _ports_of_process() -> range:
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return range(11_000 + number, 20_000, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+_PORTS = _ports_of_process()
+_given: set[int] = set()
 
 
 def _is_free(port: int) -> bool:

@@ -124,10 +124,10 @@ def free_port(*, with_grpc: bool = False) -> int:
     Below the ephemeral range, so that no outgoing connection takes it meanwhile.
     """
     for _ in range(1000):
-        port = random.randrange(11_000, 22_000)  # noqa: S311
+        port = random.randrange(10_000, 11_000)  # noqa: S311
         if _is_free(port) and (not with_grpc or _is_free(port + _GRPC_OFFSET)):
             return port
-    raise DemoError("no free port between 11000 and 22000")
+    raise DemoError("no free port between 10000 and 11000")
 
 
 def _is_free(port: int) -> bool:
