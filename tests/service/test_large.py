@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+from structlog.testing import capture_logs
 
 from omsd.domain.errors import Failure
 from omsd.domain.events import ShardSplit
@@ -358,30 +358,32 @@ async def test_a_sweep_that_fails_is_tried_again_also_by_the_next_daemon(tmp_pat
         assert await control.store.due_sweeps() == ()
 
 
-async def test_a_sweep_that_never_succeeds_is_given_up_and_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_sweep_that_never_succeeds_is_given_up_and_told(tmp_path: Path) -> None:
     async with control_process(tmp_path, world()) as control:
-        control.executor.sweep_failures = ["AccessDenied"] * 100
-        task_id, listing, lead = await handed_over(control)
-        await control.executor.open_upload(lead, UPLOAD, PLAN)
-        await control.settle()
-        await control.service.stop(PROJECT, task_id)
-        for lease in (listing, lead):
-            await control.executor.release(lease)
-        await control.reach(task_id, TaskState.PAUSED)
-        await control.service.delete(PROJECT, task_id)
-        await control.until(lambda: control.executor.sweeps)
-        for _ in range(15):
-            assert await control.store.due_sweeps() == (task_id,)
-            await swept_again(control)
-        await control.settle()
-        assert await control.store.due_sweeps() == ()
-        assert not (await control.store.open_uploads(task_id)).uploads
-    said = capsys.readouterr().out
-    assert "uploads_left_open" in said
-    assert "big u1" in said
-    assert "AccessDenied" in said
+        with capture_logs() as said:
+            await _sweep_in_vain(control)
+    (told,) = [line for line in said if line["event"] == "uploads_left_open"]
+    assert "big u1" in str(told)
+    assert "AccessDenied" in str(told)
+
+
+async def _sweep_in_vain(control: Control) -> None:
+    control.executor.sweep_failures = ["AccessDenied"] * 100
+    task_id, listing, lead = await handed_over(control)
+    await control.executor.open_upload(lead, UPLOAD, PLAN)
+    await control.settle()
+    await control.service.stop(PROJECT, task_id)
+    for lease in (listing, lead):
+        await control.executor.release(lease)
+    await control.reach(task_id, TaskState.PAUSED)
+    await control.service.delete(PROJECT, task_id)
+    await control.until(lambda: control.executor.sweeps)
+    for _ in range(15):
+        assert await control.store.due_sweeps() == (task_id,)
+        await swept_again(control)
+    await control.settle()
+    assert await control.store.due_sweeps() == ()
+    assert not (await control.store.open_uploads(task_id)).uploads
 
 
 async def test_an_intent_is_stored_before_the_worker_hears_that_it_is(tmp_path: Path) -> None:
