@@ -94,11 +94,10 @@ class UploadLog(Protocol):
 
     async def settled(self, key: str) -> None: ...
 
-    async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None:
-        """The parts are told at once or, with others, before anything else that the lease tells."""
+    async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None: ...
 
     async def closed(self, upload: OpenUpload) -> None:
-        """As sent()."""
+        """Told at once or, with others, before anything else that the lease tells."""
 
     async def tell(self) -> None:
         """What has gathered is told now."""

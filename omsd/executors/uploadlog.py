@@ -1,7 +1,7 @@
 """What a lease does with multipart uploads, told to the control process; intents are waited for until they are durable.
 
-Parts are told a few at once, and the end of an upload together with what comes next: each transaction saved is worth more CPU
-than sending what it says again after a crash.
+Parts are told when they are stored, so that a crash costs those in flight and no others. The end of an upload goes together with what
+comes next: nothing is sent again for it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from omsd.domain.events import (
 from omsd.domain.model import LeaseId
 from omsd.domain.shards import KeptUpload, OpenUpload, SentPart, UploadIntent, UploadPlan
 
-# So many stored parts and ends of uploads are told at once; fewer wait, but not longer than for the lease's next report.
+# So many ends of uploads are told at once; fewer wait, but not longer than for the lease's next report.
 MOST_UNTOLD = 4
 
 
@@ -61,9 +61,7 @@ class LeaseUploads:
         self._emit = emit
         self._waits = IntentWaits()
         self._asking: dict[str, asyncio.Future[KeptUpload | None]] = {}
-        self._parts: dict[OpenUpload, list[SentPart]] = {}
         self._closed: list[OpenUpload] = []
-        self._untold_num = 0
         self._most_untold = most_untold
 
     def noted(self, key: str) -> None:
@@ -102,25 +100,15 @@ class LeaseUploads:
         await self.emit(IntentSettled(self._lease_id, key))
 
     async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None:
-        self._parts.setdefault(upload, []).extend(parts)
-        await self._gathered(len(parts))
+        await self.emit(PartsSent(self._lease_id, upload, parts))
 
     async def closed(self, upload: OpenUpload) -> None:
-        """Its parts are nobody's concern any more."""
         self._closed.append(upload)
-        await self._gathered(1 - len(self._parts.pop(upload, ())))
-
-    async def _gathered(self, number: int) -> None:
-        self._untold_num += number
-        if self._untold_num >= self._most_untold:
+        if len(self._closed) >= self._most_untold:
             await self.tell()
 
     async def tell(self) -> None:
         """What has gathered is told now."""
-        parts, self._parts = self._parts, {}
         closed, self._closed = self._closed, []
-        self._untold_num = 0
-        for upload, sent in parts.items():
-            await self._emit(PartsSent(self._lease_id, upload, tuple(sent)))
         for upload in closed:
             await self._emit(UploadClosed(self._lease_id, upload))

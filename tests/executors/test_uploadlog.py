@@ -41,41 +41,36 @@ class Told:
             await self.log.sent(upload, (part(number),))
 
 
-async def test_parts_are_told_when_enough_have_gathered() -> None:
+async def test_a_part_is_told_when_it_is_stored_and_takes_along_the_ends_before_it() -> None:
     told = Told()
-    await told.send(ONE, *range(1, MOST_UNTOLD - 1))
+    await told.send(ONE, 1)
+    assert told.events == [PartsSent(LEASE, ONE, (part(1),))]
+    await told.log.closed(ONE)
     await told.send(TWO, 9)
-    assert told.events == []
-    await told.send(ONE, 5)
-    ones = (*map(part, range(1, MOST_UNTOLD - 1)), part(5))
-    assert told.events == [PartsSent(LEASE, ONE, ones), PartsSent(LEASE, TWO, (part(9),))]
-    await told.send(ONE, *range(6, 6 + MOST_UNTOLD - 1))
-    assert len(told.events) == 2
+    assert told.events[1:] == [UploadClosed(LEASE, ONE), PartsSent(LEASE, TWO, (part(9),))]
 
 
-async def test_whatever_else_is_told_takes_along_what_has_gathered_before_it() -> None:
+async def test_whatever_else_is_told_takes_along_the_ends_before_it() -> None:
     told = Told()
     events: list[ShardEvent] = [ShardProgress(LEASE, LiveProgress()), ShardDone(LEASE)]
     for event in events:
-        await told.send(ONE, 1)
+        await told.log.closed(ONE)
         await told.log.emit(event)
-        assert told.events == [PartsSent(LEASE, ONE, (part(1),)), event]
+        assert told.events == [UploadClosed(LEASE, ONE), event]
         told.events.clear()
-    await told.send(ONE, 1)
+    await told.log.closed(ONE)
     await told.log.opened(TWO, PLAN, settled=True)
-    assert told.events == [PartsSent(LEASE, ONE, (part(1),)), UploadOpened(LEASE, TWO, PLAN, True)]
+    assert told.events == [UploadClosed(LEASE, ONE), UploadOpened(LEASE, TWO, PLAN, True)]
 
 
-async def test_the_end_of_an_upload_comes_with_what_is_next_and_without_its_last_parts() -> None:
+async def test_the_end_of_an_upload_comes_with_what_is_next() -> None:
     told = Told()
-    await told.send(ONE, 1)
-    await told.send(TWO, 1)
     await told.log.closed(ONE)
     assert told.events == []
     await told.log.tell()
-    assert told.events == [PartsSent(LEASE, TWO, (part(1),)), UploadClosed(LEASE, ONE)]
+    assert told.events == [UploadClosed(LEASE, ONE)]
     await told.log.tell()
-    assert len(told.events) == 2
+    assert len(told.events) == 1
 
 
 async def test_many_ends_are_told_without_waiting_for_anything() -> None:
