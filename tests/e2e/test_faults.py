@@ -208,3 +208,22 @@ async def test_a_source_that_changes_under_way_is_never_mixed(small_parts: Daemo
     assert task.status == SUCCEEDED, task
     assert (await migrated(seaweed, destination))["large"] == new
     assert not await seaweed.open_uploads(destination)
+
+
+async def test_a_source_that_is_deleted_under_way_fails_alone_and_leaves_no_upload(
+    small_parts: Daemon, seaweed: S3Server
+) -> None:
+    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
+    await seaweed.put_many(source, {"large": b"o" * (40 * MIB), "small": b"s"})
+    async with small_parts.client() as client:
+        wanted = request(node(seaweed, source), node(seaweed, destination))
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=4 * MIB)
+        task_id = (await client.create(wanted)).id
+        await wait_for(client, task_id, lambda task: task.complete_size > MIB)
+        await seaweed.delete(source, "large")
+        await client.limit(task_id, [])
+        task = await ended(client, task_id)
+    assert (task.status, task.error_reason.error_code) == (FAILED, "TRF.0156"), task
+    assert (task.total_num, task.successful_num, task.failed_num) == (2, 1, 1), task
+    assert await migrated(seaweed, destination) == {"small": b"s"}
+    assert not await seaweed.open_uploads(destination)
