@@ -15,11 +15,14 @@ MIB = 1024 * 1024
 # The large one is a multipart upload of one part: faults in the middle of several are test_faults.py's.
 OBJECTS = {"empty": b"", "small": b"s" * 1000, "large": bytes(range(256)) * (MIB // 256) + b"tail"}
 TOGETHER = 5
+# Longer than a first retry waits, far shorter than eight attempts.
+REFUSED_S = 0.3
 # A task of these objects makes about twenty requests; the bound only ends a test that goes wrong.
 LEAST_REQUESTS, MOST_REQUESTS = 18, 80
 
 KINDS: dict[str, Callable[[int], Fault]] = {
     "a reset": lambda skip: Fault(Kind.RESET, skip=skip),
+    "a refusal of all connections": lambda skip: Fault(Kind.REFUSE, skip=skip, delay_s=REFUSED_S),
     "a 500": lambda skip: s3_error(500, "InternalError", skip=skip),
     "a 503": lambda skip: s3_error(503, "SlowDown", skip=skip),
     "a 429 with Retry-After": lambda skip: s3_error(429, "TooManyRequests", skip=skip, retry_after_s=1),

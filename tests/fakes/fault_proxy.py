@@ -38,6 +38,7 @@ class Kind(Enum):
     REPLACE = auto()  # the server does what is asked, our own answer is given
     LOSE = auto()  # the server does what is asked, the connection closes without an answer
     RESET = auto()  # the connection is reset, the server never sees the request
+    REFUSE = auto()  # every open connection is reset, and new ones are refused for delay_s
     DELAY = auto()  # delay_s before the request is passed on; nothing else is wrong
 
 
@@ -141,7 +142,12 @@ class FaultProxy:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
         self._clients: set[asyncio.StreamWriter] = set()
-        self._port = 0
+        # Bound for as long as we live, so that nobody else gets the port while connections are refused.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self._port: int = self._held.getsockname()[1]
+        self._refusals: set[asyncio.Task[None]] = set()
         self.seen: list[Seen] = []
 
     def __enter__(self) -> Self:
@@ -153,6 +159,7 @@ class FaultProxy:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(START_DEADLINE_S)
+        self._held.close()
 
     @property
     def url(self) -> str:
@@ -193,16 +200,27 @@ class FaultProxy:
         await self._open_listener()
         self._ready.set()
         await self._stop.wait()
+        for refusal in self._refusals:
+            refusal.cancel()
         await self._close_listener()
 
     async def _open_listener(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
 
     async def _close_listener(self) -> None:
         self._server.close()
         for client in list(self._clients):
             _abort(client)
+
+    def _refuse_for(self, duration_s: float) -> None:
+        async def refuse() -> None:
+            await self._close_listener()
+            await asyncio.sleep(duration_s)
+            await self._open_listener()
+
+        refusal = asyncio.create_task(refuse())
+        self._refusals.add(refusal)
+        refusal.add_done_callback(self._refusals.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._clients.add(writer)
@@ -214,7 +232,8 @@ class FaultProxy:
         except _Cut as cut:
             if cut.reset:
                 _abort(writer)
-        except (OSError, EOFError, asyncio.LimitOverrunError):
+        except (OSError, EOFError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            # Cancelled at the end of the loop; asyncio's streams would report that as an error.
             _abort(writer)
         finally:
             self._clients.discard(writer)
@@ -237,6 +256,9 @@ class FaultProxy:
         fault = self._fault_for(method, target)
         kind = fault.kind if fault else None
         if fault is not None and kind is Kind.RESET:
+            raise _Cut(reset=True)
+        if fault is not None and kind is Kind.REFUSE:
+            self._refuse_for(fault.delay_s)
             raise _Cut(reset=True)
         if fault is not None and kind is Kind.DELAY:
             await asyncio.sleep(fault.delay_s)

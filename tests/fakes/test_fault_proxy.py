@@ -252,6 +252,33 @@ def test_refused_connections_are_taken_again_on_the_same_port(
     assert ask(client)[1] == BODY
 
 
+def test_a_refusal_meets_every_connection_and_ends_by_itself(
+    proxy: FaultProxy, client: http.client.HTTPConnection
+) -> None:
+    other = http.client.HTTPConnection(client.host, client.port, timeout=5)
+    ask(other)
+    proxy.add(Fault(Kind.REFUSE, target="/p", delay_s=0.5))
+    with pytest.raises((ConnectionResetError, http.client.RemoteDisconnected)):
+        ask(client, "/p", "PUT", b"x")
+    client.close()
+    with pytest.raises((ConnectionResetError, http.client.RemoteDisconnected)):
+        ask(other)
+    other.close()
+    refused = 0
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            assert ask(client)[1] == BODY
+            break
+        except ConnectionRefusedError:
+            refused += 1
+            client.close()
+            time.sleep(0.02)
+    assert refused
+    assert Origin.stored == {}
+    assert time.monotonic() < deadline
+
+
 def test_a_share_of_requests_is_met_the_same_way_for_one_seed(
     proxy: FaultProxy, client: http.client.HTTPConnection
 ) -> None:
