@@ -59,7 +59,10 @@ class Watcher:
 
 
 class LiveBoard:
-    """Written by the ledger, after its commits; read by everyone."""
+    """Written by the ledger, after its commits; read by everyone.
+
+    moment: another one whenever a task has been committed; in between only what running shards report changes.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -67,9 +70,11 @@ class LiveBoard:
         self._leases: dict[LeaseId, _LiveLease] = {}
         self._watchers: dict[TaskId | GroupId, set[Watcher]] = {}
         self._working: dict[GroupId, set[TaskId]] = {}
+        self.moment = 0
 
     def publish(self, task: Task, *, active_from_s: float | None, unlisted_num: int) -> None:
         """The task as it is committed now."""
+        self.moment += 1
         live = self._tasks.get(task.task_id)
         turned = live is None or live.task.state is not task.state
         if live is None:
@@ -84,6 +89,7 @@ class LiveBoard:
 
     def retire(self, task_id: TaskId) -> None:
         """Nothing of the task is under way; the store alone tells of it."""
+        self.moment += 1
         self._notify(task_id, turned=True)
         live = self._tasks.pop(task_id, None)
         for lease_id in live.leases if live is not None else ():

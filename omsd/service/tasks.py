@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
 from dataclasses import asdict, replace
 
 import xxhash
@@ -89,6 +89,11 @@ class TaskService:
         if not isinstance(task, Task):
             raise TypeError("a creation was answered without a task")
         return task
+
+    @property
+    def moment(self) -> Hashable:
+        """In the same moment get() and list() answer the same, but for what running shards did since."""
+        return self._store.moment, self._board.moment
 
     async def get(self, project_id: str, task_id: int) -> TaskView:
         """The task with live counters. Raises OMS.0054 if the project has no such task."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Literal, TextIO
 
 # structlog loads rich, where it finds it, for coloured tracebacks that are not written here: a fifth of the start of each process.
@@ -80,6 +81,11 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """The logger of a room, named like its module."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
+
+
+def debug_switch(name: str) -> Callable[[], bool]:
+    """Tells whether lines at debug of this logger are written: where thousands are not, even making them costs."""
+    return partial(logging.getLogger(name).isEnabledFor, logging.DEBUG)
 
 
 def bind_log_context(**values: str | int) -> AbstractContextManager[None]:

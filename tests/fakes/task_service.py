@@ -50,11 +50,13 @@ class FakeTaskService:
         self.calls: list[tuple[object, ...]] = []
         self.raises: Exception | None = None
         self.gate: asyncio.Event | None = None  # while set and not open, get() waits
+        self.moment = 0
         self._changed = asyncio.Condition()
 
     async def change(self, task_id: TaskId, **fields: object) -> None:
         """Move a task by hand; watchers see it."""
         async with self._changed:
+            self.moment += 1
             self.tasks[task_id] = replace(self.tasks[task_id], **fields)  # type: ignore[arg-type]
             self._changed.notify_all()
 
@@ -89,6 +91,7 @@ class FakeTaskService:
             windows=self._windows(request.bandwidth_policy or ()),
             created_ms=1_700_000_000_000,
         )
+        self.moment += 1
         self.tasks[task_id] = task
         return task
 
@@ -127,6 +130,7 @@ class FakeTaskService:
         if self._task(project_id, task_id).state in RUNNING:
             raise RequestError("OMS.0063", "the task is running; pause it first", refusal=Refusal.STATE)
         async with self._changed:
+            self.moment += 1
             del self.tasks[task_id]
             self._changed.notify_all()
 

@@ -125,6 +125,7 @@ V1_ROUTES: tuple[Route, ...] = (
         query=bodies_v1.ListQuery,
         answer=tuple[bodies_v1.Task, ...] | bodies_v1.TaskCount,
         frequent=True,
+        of_tasks=True,
     ),
     _route(
         "v1_show_task",
@@ -136,6 +137,7 @@ V1_ROUTES: tuple[Route, ...] = (
         Access.READ,
         answer=bodies_v1.Task,
         frequent=True,
+        of_tasks=True,
     ),
     _route(
         "v1_delete_task", "DeleteTask", "DELETE", _TASK, "V1: delete a migration task", _delete, Access.CHANGE

@@ -130,6 +130,7 @@ _TASK_ROUTES = (
         answers.Tasks,
         query=bodies.ListTasksQuery,
         frequent=True,
+        of_tasks=True,
     ),
     changing(
         "create_task",
@@ -150,7 +151,16 @@ _TASK_ROUTES = (
         _batch_update,
         body=bodies.BatchUpdate,
     ),
-    reading("show_task", "GetTask", _TASK, "Show a migration task", _show_task, answers.Task, frequent=True),
+    reading(
+        "show_task",
+        "GetTask",
+        _TASK,
+        "Show a migration task",
+        _show_task,
+        answers.Task,
+        frequent=True,
+        of_tasks=True,
+    ),
     changing("delete_task", "DeleteTask", "DELETE", _TASK, "Delete a migration task", _delete_task),
     changing(
         "update_bandwidth_policy",

@@ -170,6 +170,8 @@ class _Bodies:
 
         Raises RequestError if it is too large, too slow or broken off, or if too much is held already.
         """
+        if not request.body_exists:
+            return b""
         if (request.content_length or 0) > BODY_MAX_BYTES:
             raise _too_large()
         if request.headers.get("Expect", "").lower() == "100-continue":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,8 @@ from omsd.service.views import TaskPage, TaskView
 class TaskCalls(Protocol):
     """What is needed of service.tasks.TaskService; every call raises RequestError if it is refused."""
 
+    @property
+    def moment(self) -> Hashable: ...
     async def create(self, project_id: str, request: requests.CreateTask) -> Task: ...
     async def get(self, project_id: str, task_id: int) -> TaskView: ...
     async def list(self, project_id: str, request: requests.ListTasks) -> TaskPage: ...

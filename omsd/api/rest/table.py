@@ -74,7 +74,7 @@ class Route:
     name: the operation's documented name in snake case. operation: its name in permissions and the audit log. query: the Struct its
     query parameters are read into. body: the Struct of its body, None = it has none. answer: type of the answer's body, None = the
     answer is empty. missing_is_404: whether an unknown id is 404 (as documented for queries) or 400 (for the others). frequent: asked
-    many times a second, so it is logged at debug only.
+    many times a second, so it is logged at debug only. of_tasks: nothing but the path, the query and the tasks decide its answer.
     """
 
     name: str
@@ -91,6 +91,7 @@ class Route:
     status: int = 200
     missing_is_404: bool = False
     frequent: bool = False
+    of_tasks: bool = False
     segments: tuple[str, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
