@@ -37,7 +37,10 @@ _SMALL_BYTES = 16 * 1024
 _LARGE_BYTES = 64 * 1024 * 1024
 _PUTS_AT_ONCE = 8
 _OTHER_TASKS = 100
-HEADERS = ("run", "callers", "wall s", "requests", "errors", "p50 ms", "p99 ms", "max ms", "control CPU s")
+HEADERS = (
+    *("run", "callers", "wall s", "requests", "errors", "p50 ms", "p99 ms", "max ms"),
+    *("control CPU s", "callers' CPU s"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,14 @@ class Run:
     control_cpu_s: float
     took_ms: tuple[float, ...] = ()
     errors: int = 0
+    callers_cpu_s: float = 0.0
 
     def cells(self, name: str) -> tuple[str, ...]:
         """Under HEADERS."""
         shares = [f"{_share(self.took_ms, share):.1f}" if self.took_ms else "-" for share in (0.5, 0.99, 1.0)]
         counts = (str(len(self.took_ms)), str(self.errors)) if self.callers else ("-", "-")
-        return (name, str(self.callers), f"{self.wall_s:.2f}", *counts, *shares, f"{self.control_cpu_s:.2f}")
+        spent = f"{self.control_cpu_s:.2f}", f"{self.callers_cpu_s:.2f}" if self.callers else "-"
+        return (name, str(self.callers), f"{self.wall_s:.2f}", *counts, *shares, *spent)
 
 
 async def measure(size: Size) -> list[tuple[Run, Run]]:
@@ -102,8 +107,12 @@ async def _transfer(
     await server.delete(target, "warm")
     assert daemon.process is not None
     control = [daemon.process.pid]
+    # Their start costs more than all they do later, and is no work of the daemon's callers.
+    asking = await _start_callers(callers, port) if callers else None
+    asking_before_s = cpu_s([asking.pid]) if asking else 0.0
     made = await client.create(request(node(server, source), node(server, target)))
-    asking = await _ask(made.id, callers, port) if callers else None
+    if asking and asking.stdin:
+        asking.stdin.write(f"{made.id}\n".encode())
     before_s = cpu_s(control)
     task = await client.get(made.id)
     while task.status not in (FAILED, SUCCEEDED):
@@ -111,19 +120,22 @@ async def _transfer(
         task = await client.get(made.id)
     spent_s = cpu_s(control) - before_s
     assert task.status == SUCCEEDED, task
+    asking_cpu_s = cpu_s([asking.pid]) - asking_before_s if asking else 0.0
     took, errors = await _answers(asking) if asking else ((), 0)
     # By the daemon's own clock: when we asked for it does not matter.
-    return Run(callers, task.total_time / 1000, spent_s, took, errors)
+    return Run(callers, task.total_time / 1000, spent_s, took, errors, asking_cpu_s)
 
 
-async def _ask(task_id: int, callers: int, port: int) -> asyncio.subprocess.Process:
-    """The callers are at work, in a process of their own."""
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.rest_load", "--callers", str(callers)),
-        *("--port", str(port), "--task", str(task_id)),
+async def _start_callers(callers: int, port: int) -> asyncio.subprocess.Process:
+    """They are connected, in a process of their own, and wait for the id of the task."""
+    asking = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.rest_load", "--callers", str(callers), "--port", str(port)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
+    assert asking.stdout is not None
+    await asking.stdout.readline()
+    return asking
 
 
 async def _answers(asking: asyncio.subprocess.Process) -> tuple[tuple[float, ...], int]:
@@ -133,17 +145,21 @@ async def _answers(asking: asyncio.subprocess.Process) -> tuple[tuple[float, ...
     return tuple(found["took_ms"]), found["errors"]
 
 
-async def _call_all(callers: int, port: int, task_id: int) -> None:
-    """What the process of the callers does until its input ends."""
+async def _call_all(callers: int, port: int) -> None:
+    """What the process of the callers does: connect, read the id of the task, ask until the next line."""
     took_ms: list[float] = []
     errors = 0
     stopping = asyncio.Event()
+    connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(callers)]
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    task_id = int(await asyncio.to_thread(sys.stdin.readline))
     paths = (f"/v2/{_PROJECT}/tasks/{task_id}", f"/v2/{_PROJECT}/tasks?limit=10", f"/v2/{_PROJECT}/tasks")
 
     async def caller(number: int) -> None:
         nonlocal errors
         await asyncio.sleep(INTERVAL_S * number / callers)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = connections[number]
         turn = number
         while not stopping.is_set():
             began = time.monotonic()
@@ -246,11 +262,10 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--callers", type=int, default=0)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--task", type=int, default=0)
     args = parser.parse_args()
     if args.callers:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_call_all(args.callers, args.port, args.task))
+            runner.run(_call_all(args.callers, args.port))
         return
     load = os.getloadavg()[0]
     pairs = asyncio.run(measure(QUICK if args.quick else FULL))
