@@ -214,37 +214,46 @@ _DESTINATION_CODES = {
     StoreErrorKind.BALANCE: "TRF.0063",
 }
 
+# What to do when the cause is gone, as said of a task.
+START_AGAIN = "start the task again"
+RETRY_FAILED = "retry the failed objects"
+
 _ADVICE = {
-    StoreErrorKind.NO_SUCH_BUCKET: "check the bucket name, or create the bucket, and start the task again",
-    StoreErrorKind.UNAUTHENTICATED: "start the task again with a valid AK/SK",
-    StoreErrorKind.EXPIRED: "the temporary credentials ran out; start the task again with fresh ones",
-    StoreErrorKind.PERMISSION: "grant the AK the needed permission on the bucket and its objects, then start the task again",
-    StoreErrorKind.NO_SPACE: "free or enlarge the bucket's space, then start the task again",
-    StoreErrorKind.THROTTLED: "lower the load on the bucket or ask for a higher limit, then retry the failed objects",
-    StoreErrorKind.ARCHIVED: "restore the object first, then retry the failed objects",
+    StoreErrorKind.NO_SUCH_BUCKET: f"check the bucket name, or create the bucket, and {START_AGAIN}",
+    StoreErrorKind.UNAUTHENTICATED: f"{START_AGAIN} with a valid AK/SK",
+    StoreErrorKind.EXPIRED: f"the temporary credentials ran out; {START_AGAIN} with fresh ones",
+    StoreErrorKind.PERMISSION: f"grant the AK the needed permission on the bucket and its objects, then {START_AGAIN}",
+    StoreErrorKind.NO_SPACE: f"free or enlarge the bucket's space, then {START_AGAIN}",
+    StoreErrorKind.THROTTLED: f"lower the load on the bucket or ask for a higher limit, then {RETRY_FAILED}",
+    StoreErrorKind.ARCHIVED: f"restore the object first, then {RETRY_FAILED}",
     StoreErrorKind.FORBIDDEN_ADDRESS: "allow the address under [network] in the configuration if it is meant",
-    StoreErrorKind.NO_SUCH_KEY: "check that the object is there and that nothing else moves or deletes it, then retry the failed objects",
-    StoreErrorKind.NO_SUCH_UPLOAD: "check that nothing else aborts uploads in the bucket, then retry the failed objects",
-    StoreErrorKind.PRECONDITION: "the object is being changed by others; retry the failed objects when it is at rest",
-    StoreErrorKind.UNAVAILABLE: "the service has trouble; retry the failed objects later",
-    StoreErrorKind.NETWORK: "check the endpoint, DNS, routes and TLS from this machine, then start the task again",
-    StoreErrorKind.TIMEOUT: "the service or the way to it is too slow; check the network, then retry the failed objects",
-    StoreErrorKind.TRUNCATED: "the connection breaks bodies off; check the network and proxies, then retry the failed objects",
-    StoreErrorKind.INTEGRITY: "what was stored or read is not what was sent; check the network and disks, then retry the failed objects",
-    StoreErrorKind.MALFORMED: "check that the endpoint is that of the storage service and not of a proxy, then start the task again",
+    StoreErrorKind.NO_SUCH_KEY: f"check that the object is there and that nothing else moves or deletes it, then {RETRY_FAILED}",
+    StoreErrorKind.NO_SUCH_UPLOAD: f"check that nothing else aborts uploads in the bucket, then {RETRY_FAILED}",
+    StoreErrorKind.PRECONDITION: f"the object is being changed by others; {RETRY_FAILED} when it is at rest",
+    StoreErrorKind.UNAVAILABLE: f"the service has trouble; {RETRY_FAILED} later",
+    StoreErrorKind.NETWORK: f"check the endpoint, DNS, routes and TLS from this machine, then {START_AGAIN}",
+    StoreErrorKind.TIMEOUT: f"the service or the way to it is too slow; check the network, then {RETRY_FAILED}",
+    StoreErrorKind.TRUNCATED: f"the connection breaks bodies off; check the network and proxies, then {RETRY_FAILED}",
+    StoreErrorKind.INTEGRITY: f"what was stored or read is not what was sent; check the network and disks, then {RETRY_FAILED}",
+    StoreErrorKind.MALFORMED: f"check that the endpoint is that of the storage service and not of a proxy, then {START_AGAIN}",
     StoreErrorKind.KEY_TOO_LONG: "choose a shorter destination prefix",
     StoreErrorKind.UNSUPPORTED: "the service does not offer this; create the task without the option that needs it",
     StoreErrorKind.INVALID: "check bucket, region, endpoint and options of the task; the service refused the request as it is",
     StoreErrorKind.ENCRYPTION: "choose a destination in a region with KMS and grant the AK the use of the key, or create the task"
     " without enable_kms",
-    StoreErrorKind.ACCOUNT: "the account is frozen or expired; have it activated, then start the task again",
-    StoreErrorKind.BALANCE: "settle the account's bills, then start the task again",
+    StoreErrorKind.ACCOUNT: f"the account is frozen or expired; have it activated, then {START_AGAIN}",
+    StoreErrorKind.BALANCE: f"settle the account's bills, then {START_AGAIN}",
 }
 
 _SOURCE_ADVICE = {
     StoreErrorKind.KEY_TOO_LONG: "check the key: the source can have no object of that name",
-    StoreErrorKind.ENCRYPTION: "grant the AK the use of the key that the object is encrypted with, then retry the failed objects",
+    StoreErrorKind.ENCRYPTION: f"grant the AK the use of the key that the object is encrypted with, then {RETRY_FAILED}",
 }
+
+
+def told_to_caller(failure: Failure) -> str:
+    """The failure's message where it refuses a call: nothing was created, so there is nothing to start or to retry."""
+    return failure.message.replace(START_AGAIN, "repeat the call").replace(RETRY_FAILED, "repeat the call")
 
 
 def failure_of(error: StoreError, side: Side) -> Failure:

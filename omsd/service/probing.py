@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from omsd.domain.errors import Failure, RequestError, Side, Violation
+from omsd.domain.errors import Failure, RequestError, Side, told_to_caller
 from omsd.domain.manifest import WRONG_METADATA, ListsFound
 from omsd.domain.model import TaskCredentials, TaskId, TaskSpec, TaskWork
 from omsd.ports.clock import Clock
@@ -59,12 +59,15 @@ def _check_lists(found: ListsFound) -> None:
     if found.failure is None:
         return
     if found.bucket_fault:
-        raise RequestError.of_field("OMS.0057", "src_node.list_file.obs_bucket", found.failure.message)
+        raise RequestError.of_field(
+            "OMS.0057", "src_node.list_file.obs_bucket", told_to_caller(found.failure)
+        )
     if found.failure.code == WRONG_METADATA:
-        raise RequestError.of_field(WRONG_METADATA, "src_node.list_file.list_file_key", found.failure.message)
+        raise RequestError.of_field(
+            WRONG_METADATA, "src_node.list_file.list_file_key", told_to_caller(found.failure)
+        )
 
 
 def _refusal(side: Side, failure: Failure) -> RequestError:
     field = _OPTIONS.get(failure.code) or f"{_NODES[side]}.{_FIELDS.get(failure.code, 'endpoint')}"
-    violation = Violation(field, failure.message)
-    return RequestError(_CODES[side], f"{field}: {failure.message}", violations=(violation,))
+    return RequestError.of_field(_CODES[side], field, told_to_caller(failure))

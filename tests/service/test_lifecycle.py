@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omsd.domain.errors import Failure, Refusal, RequestError, Side
+from omsd.domain.errors import Failure, Refusal, RequestError, Side, StoreError, StoreErrorKind, failure_of
 from omsd.domain.events import ShardProgress
 from omsd.domain.model import Counters, LeaseId, LiveProgress, TaskState
 from omsd.domain.shards import OpenUpload
@@ -295,10 +295,14 @@ async def test_an_end_that_cannot_be_used_is_named_and_nothing_is_created(
     tmp_path: Path, side: Side, trf_code: str, code: str, field: str
 ) -> None:
     async with control_process(tmp_path, world()) as control:
-        control.executor.probe_answers = [ProbeResult(side, Failure(trf_code, "why"))]
+        why = failure_of(StoreError(StoreErrorKind.NO_SUCH_BUCKET, "why"), side).message
+        control.executor.probe_answers = [ProbeResult(side, Failure(trf_code, why))]
         with pytest.raises(RequestError) as refused:
             await control.service.create(PROJECT, create_request())
         assert refused.value.code == code
+        assert "why" in refused.value.message
+        # There is no task that could be started.
+        assert refused.value.message.endswith("create the bucket, and repeat the call")
         assert [violation.field for violation in refused.value.violations] == [field]
         assert (await control.service.list(PROJECT, requests.ListTasks())).count == 0
 
