@@ -6,6 +6,10 @@ from types import MappingProxyType
 
 from omsd.service.limits import DIGITS, NAME, PRINTABLE, Count, Limits, Number, Text
 
+MAX_PAGE = 100
+# What is asked of a CDN or a list of URLs if the call does not say how many.
+DEFAULT_CHECKED_URLS = 5
+
 _ACCOUNT: dict[str, Text] = {
     "cloud_type": Text(100),
     "ak": Text(100, charset=PRINTABLE),
@@ -27,7 +31,7 @@ LIST_OBJECTS_LIMITS: Limits = MappingProxyType(
         "bucket_name": _BUCKET,
         "data_center": _REGION,
         "file_path": Text(1023),
-        "page_size": Number(0, 100),
+        "page_size": Number(0, MAX_PAGE),
         "behind_filename": _KEY,
     }
 )

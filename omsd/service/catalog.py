@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from omsd.domain.catalogue import endpoint_url, is_supported_protocol, parse_cloud_type, regions
-from omsd.domain.errors import Refusal, RequestError
+from omsd.domain.errors import Refusal, RequestError, Side
 from omsd.domain.model import CloudType, TaskState
 from omsd.domain.quotas import CreationKind
 from omsd.ports.clock import Clock
 from omsd.ports.syncstore import SyncStore
 from omsd.ports.taskstore import TaskStore
+from omsd.service.choices import ENDS
 from omsd.service.findings import Findings
+from omsd.service.limits import API_VERSION_LIMITS
+from omsd.service.needs import NAMED
 from omsd.service.quotas import RUNNING, QuotaKeeper
 
 # The order of the API reference (5.6.1), which forgets Google.
@@ -126,10 +129,10 @@ class CatalogService:
 
     def version(self, version_id: str) -> ApiVersion:
         """One of them. Source: API reference 5.1.2."""
-        if not version_id:
-            raise RequestError.of_field("OMS.1004", "version", "is mandatory")
-        if len(version_id) > 10:
-            raise RequestError.of_field("OMS.1003", "version", "must have 1 to 10 characters")
+        findings = Findings()
+        findings.need(NAMED, version_id, at="version")
+        findings.check(API_VERSION_LIMITS, version_id, at="version")
+        findings.raise_if_any()
         for known in _VERSIONS:
             if known.version_id == version_id.lower():
                 return known
@@ -141,10 +144,10 @@ class CatalogService:
     def cloud_types(self, end: str) -> CloudTypes:
         """The clouds that can be at an end, `src` or `dst`. Source: API reference 5.6.1."""
         findings = Findings()
-        findings.require("type", end)
-        is_source = findings.choose("type", end, {"src": True, "dst": False}, True)
+        findings.need(NAMED, end, at="type")
+        side = findings.choose("type", end, ENDS, Side.SOURCE)
         findings.raise_if_any()
-        if is_source:
+        if side is Side.SOURCE:
             return CloudTypes(_DOCUMENTED_CLOUDS, tuple(map(_info, _DOCUMENTED_CLOUDS)))
         others = [cloud for cloud in _DOCUMENTED_CLOUDS if cloud is not CloudType.URL_SOURCE]
         # The documented service writes to one cloud only; this one to all.

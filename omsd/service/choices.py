@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
-from omsd.domain.model import ConsistencyCheck, OverwriteMode, Priority, StoragePolicy, TaskType
+from omsd.domain.errors import Side
+from omsd.domain.model import CloudType, ConsistencyCheck, OverwriteMode, Priority, StoragePolicy, TaskType
 from omsd.domain.notices import NoticeLanguage, Trigger
 from omsd.domain.sync import SyncState
 from omsd.domain.sync_figures import DataType
 
+# Looked up in the catalogue, which knows other names of them, too.
+CLOUDS: tuple[str, ...] = tuple(CloudType)
+SYNC_SOURCE_CLOUDS: tuple[str, ...] = tuple(
+    cloud for cloud in CLOUDS if cloud not in (CloudType.GOOGLE, CloudType.URL_SOURCE)
+)
 TASK_TYPES: Mapping[str, TaskType] = {kind.value: kind for kind in TaskType}
 GROUP_TYPES: Mapping[str, TaskType] = {
     kind.value.upper(): kind for kind in (TaskType.PREFIX, TaskType.LIST, TaskType.URL_LIST)
@@ -30,6 +36,7 @@ TRIGGERS: Mapping[str, Trigger] = {
     "FAIL": Trigger.FAILURE,
 }
 LANGUAGES: Mapping[str, NoticeLanguage] = {language.value: language for language in NoticeLanguage}
+ENDS: Mapping[str, Side] = MappingProxyType({"src": Side.SOURCE, "dst": Side.DESTINATION})
 CDN_PROTOCOLS: Mapping[str, str] = {"http": "http", "https": "https"}
 
 # Forms of CDN authentication, and whether the caller's key is needed for them.
@@ -55,6 +62,8 @@ Choices = Mapping[str, Collection[str]]
 
 CREATE_CHOICES: Choices = MappingProxyType(
     {
+        "src_node.cloud_type": CLOUDS,
+        "dst_node.cloud_type": CLOUDS,
         "task_type": TASK_TYPES,
         "object_overwrite_mode": OVERWRITE_MODES,
         "consistency_check": CHECKS,
@@ -64,6 +73,8 @@ CREATE_CHOICES: Choices = MappingProxyType(
 )
 CREATE_GROUP_CHOICES: Choices = MappingProxyType(
     {
+        "src_node.cloud_type": CLOUDS,
+        "dst_node.cloud_type": CLOUDS,
         "task_type": GROUP_TYPES,
         "object_overwrite_mode": OVERWRITE_MODES,
         "consistency_check": CHECKS,
@@ -74,6 +85,8 @@ SMN_CHOICES: Choices = MappingProxyType({"trigger_conditions[]": TRIGGERS, "lang
 BATCH_CHOICES: Choices = MappingProxyType({"task_priority": PRIORITIES})
 CREATE_SYNC_CHOICES: Choices = MappingProxyType(
     {
+        "src_node.cloud_type": SYNC_SOURCE_CLOUDS,
+        "dst_node.cloud_type": CLOUDS,
         "object_overwrite_mode": OVERWRITE_MODES,
         "consistency_check": CHECKS,
         "dst_storage_policy": STORAGE_POLICIES,
@@ -81,6 +94,12 @@ CREATE_SYNC_CHOICES: Choices = MappingProxyType(
 )
 LIST_SYNC_CHOICES: Choices = MappingProxyType({"status": SYNC_STATES})
 STATISTICS_CHOICES: Choices = MappingProxyType({"data_type[]": DATA_TYPES})
+ACCOUNT_CHOICES: Choices = MappingProxyType({"cloud_type": CLOUDS})
 CDN_CHOICES: Choices = MappingProxyType(
-    {"source_cdn.protocol": CDN_PROTOCOLS, "source_cdn.authentication_type": CDN_AUTHENTICATIONS}
+    {
+        **ACCOUNT_CHOICES,
+        "source_cdn.protocol": CDN_PROTOCOLS,
+        "source_cdn.authentication_type": CDN_AUTHENTICATIONS,
+    }
 )
+ENDS_CHOICES: Choices = MappingProxyType({"type": ENDS})

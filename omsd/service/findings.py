@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from omsd.domain.errors import RequestError, Violation
+from omsd.service.barred import Barred, Bars
 from omsd.service.limits import Count, Limit, Limits, Number, Text
-from omsd.service.needs import Needs, When
+from omsd.service.needs import Needed, Needs, When
 
 # A call may have 500 wrong keys; nobody reads more than this.
 _MOST_VIOLATIONS = 50
@@ -28,6 +29,10 @@ class Findings:
     def __init__(self) -> None:
         self._code = ""
         self._violations: list[Violation] = []
+
+    def __contains__(self, field: str) -> bool:
+        """Is something wrong with the field already?"""
+        return any(violation.field == field for violation in self._violations)
 
     def __bool__(self) -> bool:
         return bool(self._violations)
@@ -47,26 +52,28 @@ class Findings:
         message = "; ".join(shown) + (f"; and {hidden} more" if hidden else "")
         raise RequestError(self._code, message, violations=tuple(self._violations[:_MOST_VIOLATIONS]))
 
-    def require(self, field: str, value: object) -> None:
-        """A mandatory field has a value; an empty text is none."""
-        if value is None or value == "":
-            self.add("OMS.1004", field, "is mandatory and must not be empty")
-
     def need(self, needs: Needs, call: object, *, at: str = "") -> None:
-        """Every field that the call must have is there. A field of something that is absent itself is not asked for."""
+        """Every field that the call, or the value at a path, must have is there.
+
+        A field of something that is absent itself is not asked for.
+        """
         for needed in needs:
-            if needed.when is not None and not _holds(needed.when, call):
+            if needed.instead and value_at(call, needed.instead):
                 continue
-            if needed.beside and not any(_value_of(call, other) for other in needed.beside):
+            if not _applies(needed, call):
                 continue
-            if needed.instead and _value_of(call, needed.instead):
+            for field, value in _iter_places(call, needed.field, at=at):
+                if value is None or (value in ("", ()) and not needed.may_be_empty):
+                    self.add(needed.code, field, needed.wording)
+
+    def bar(self, barred: Bars, call: object) -> None:
+        """No field has a value that it must not have."""
+        for bar in barred:
+            if not _applies(bar, call):
                 continue
-            holder, _, _ = needed.field.rpartition(".")
-            if holder and _value_of(call, holder) is None:
-                continue
-            value = _value_of(call, needed.field)
-            if value is None or (value in ("", ()) and not needed.may_be_empty):
-                self.add(needed.code, f"{at}.{needed.field}" if at else needed.field, needed.wording)
+            for field, value in iter_values(call, bar.field):
+                if value:
+                    self.add(bar.code, field, bar.wording)
 
     def choose(self, field: str, text: str | None, choices: Mapping[str, T], default: T) -> T:
         """The choice a name in any case stands for; the default if there is none or it is unknown."""
@@ -103,17 +110,29 @@ class Findings:
             self.add(limit.code, field, f"must consist of {limit.charset.wording}")
 
 
-def _value_of(call: object, path: str) -> object:
+def value_at(call: object, path: str) -> Any:
+    """The value at a path of limits.py, of an array the first; None if it is absent, or what it is in."""
     return next((value for _, value in iter_values(call, path)), None)
 
 
+def _applies(rule: Needed | Barred, call: object) -> bool:
+    if rule.when is not None and not _holds(rule.when, call):
+        return False
+    return not rule.beside or any(value_at(call, other) for other in rule.beside)
+
+
 def _holds(when: When, call: object) -> bool:
-    value = str(_value_of(call, when.field) or when.default).lower()
+    value = str(value_at(call, when.field) or when.default).lower()
     return any(value == one.lower() for one in when.values)
 
 
 def iter_values(root: object, path: str, *, at: str = "") -> Iterator[tuple[str, object]]:
     """The values at a path of limits.py, each under the name the caller knows it by; absent ones are left out."""
+    return ((field, value) for field, value in _iter_places(root, path, at=at) if value is not None)
+
+
+def _iter_places(root: object, path: str, *, at: str) -> list[tuple[str, object]]:
+    """The same with None for values that are absent from something that is there."""
     found: list[tuple[str, object]] = [(at, root)]
     for step in _STEP.findall(path):
         if step == "[]":
@@ -129,4 +148,4 @@ def iter_values(root: object, path: str, *, at: str = "") -> Iterator[tuple[str,
                 for field, value in found
                 if value is not None
             ]
-    return ((field, value) for field, value in found if value is not None)
+    return found

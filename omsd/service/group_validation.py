@@ -5,7 +5,6 @@ What holds for migration tasks holds here: both go through the same rules.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from omsd.domain.catalogue import parse_cloud_type
@@ -15,26 +14,20 @@ from omsd.domain.model import (
     BandwidthWindow,
     CloudType,
     Credentials,
-    GroupId,
     TaskCredentials,
     TaskSpec,
     TaskType,
 )
+from omsd.service.barred import GROUP_TYPE_BARRED, START_BARRED
 from omsd.service.choices import GROUP_TYPES
-from omsd.service.findings import Findings, iter_values
-from omsd.service.group_limits import GROUP_ID_LIMITS, LIST_GROUP_LIMITS, START_GROUP_LIMITS
+from omsd.service.findings import Findings
+from omsd.service.group_limits import LIST_GROUP_LIMITS, START_GROUP_LIMITS
 from omsd.service.group_requests import CreateTaskGroup, ListTaskGroups, RetryTaskGroup, StartTaskGroup
-from omsd.service.locations import NOT_YET, ValidationPolicy
+from omsd.service.limits import DEFAULT_PAGE
+from omsd.service.locations import ValidationPolicy
 from omsd.service.needs import RETRY_GROUP_NEEDS
 from omsd.service.requests import CreateTask, SrcNode, StartTask
 from omsd.service.validation import validate_create, validate_start
-
-# Documented fields whose effect is not built: refused when set, never silently ignored; and what to send instead.
-_CREATE_NOT_YET: Mapping[str, str] = {"source_cdn": "leave it out"}
-_RETRY_NOT_YET: Mapping[str, str] = {
-    "json_auth_file": "leave it out",
-    "source_cdn_authentication_key": "leave it out",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +62,12 @@ def validate_create_group(
 ) -> ValidatedGroup:
     """The group a caller asks for. Raises RequestError with every wrong field."""
     findings = Findings()
-    _refuse(findings, request, _CREATE_NOT_YET)
     task_type = findings.choose("task_type", request.task_type, GROUP_TYPES, TaskType.PREFIX)
     if task_type is TaskType.URL_LIST:
         cloud = parse_cloud_type((request.src_node or SrcNode()).cloud_type or CloudType.URL_SOURCE)
         if cloud is not CloudType.URL_SOURCE:
             findings.add("OMS.0057", "src_node.cloud_type", "must be URLSource for groups of type URL_LIST")
-        # Refused until tasks of the type can be created: then it is split as LIST is, see domain/group_plan.py.
-        findings.add("OMS.0064", "task_type", NOT_YET + "use PREFIX or LIST")
+        findings.bar(GROUP_TYPE_BARRED, request)
         findings.raise_if_any()
     wanted = CreateTask(
         src_node=request.src_node,
@@ -86,6 +77,7 @@ def validate_create_group(
         enable_kms=request.enable_kms,
         migrate_since=request.migrate_since,
         bandwidth_policy=request.bandwidth_policy,
+        source_cdn=request.source_cdn,
         smn_config=request.smn_config,
         enable_metadata_migration=request.enable_metadata_migration,
         enable_restore=request.enable_restore,
@@ -126,7 +118,7 @@ def validate_retry_group(request: RetryTaskGroup) -> ValidatedRetry:
     """The keys given with a retry: both of an end, or none. Raises RequestError with every wrong field."""
     findings = Findings()
     findings.check(START_GROUP_LIMITS, request)
-    _refuse(findings, request, _RETRY_NOT_YET)
+    findings.bar(START_BARRED, request)
     findings.need(RETRY_GROUP_NEEDS, request)
     findings.raise_if_any()
     source = _keys(request.src_ak, request.src_sk, request.src_security_token)
@@ -141,26 +133,10 @@ def validate_list_groups(request: ListTaskGroups) -> ValidatedGroupList:
     findings.raise_if_any()
     return ValidatedGroupList(
         offset=request.offset or 0,
-        limit=10 if request.limit is None else request.limit,
+        limit=DEFAULT_PAGE if request.limit is None else request.limit,
         state=None if request.status is None else GroupState(request.status),
     )
 
 
-def validate_group_id(group_id: str) -> GroupId:
-    """The group a call is about. Raises RequestError if none is named, or its name is too long."""
-    findings = Findings()
-    findings.require("group_id", group_id)
-    findings.check(GROUP_ID_LIMITS, group_id, at="group_id")
-    findings.raise_if_any()
-    return GroupId(group_id)
-
-
 def _keys(access_key: str | None, secret_key: str | None, token: str | None) -> Credentials | None:
     return Credentials(access_key, secret_key, token or "") if access_key and secret_key else None
-
-
-def _refuse(findings: Findings, request: object, not_yet: Mapping[str, str]) -> None:
-    for path, instead in not_yet.items():
-        for field, value in iter_values(request, path):
-            if value:
-                findings.add("OMS.0064", field, NOT_YET + instead)

@@ -21,19 +21,19 @@ from omsd.service.group_ledger import same_group, unknown_group
 from omsd.service.group_requests import CreateTaskGroup, ListTaskGroups, RetryTaskGroup, StartTaskGroup
 from omsd.service.group_validation import (
     validate_create_group,
-    validate_group_id,
     validate_list_groups,
     validate_retry_group,
     validate_start_group,
 )
 from omsd.service.group_views import GroupPage, GroupView, WatchedGroup
+from omsd.service.identifiers import validate_group_id, validate_request_id
 from omsd.service.live import LiveBoard
 from omsd.service.locations import ValidationPolicy
 from omsd.service.probing import EndsProbe
 from omsd.service.quotas import QuotaKeeper
 from omsd.service.requests import BandwidthRule
 from omsd.service.tasks import fingerprint_of, rest_of_watch
-from omsd.service.validation import validate_bandwidth, validate_request_id
+from omsd.service.validation import validate_bandwidth
 from omsd.service.views import TaskView
 
 _TOLD = frozenset({GroupState.CREATION_FAILED, GroupState.MIGRATION_FAILED, GroupState.COMPLETED})

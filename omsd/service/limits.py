@@ -16,6 +16,8 @@ from omsd.service.requests import Dialect
 
 LONG_MAX = 2**63 - 1
 MAX_BANDWIDTH_RULES = 5
+MAX_TRIGGERS = 2
+DEFAULT_PAGE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ _ENDPOINT = Text(1024, charset=PRINTABLE)
 _REQUEST_ID = Text(64, charset=PRINTABLE)
 
 REQUEST_ID_LIMITS: Limits = MappingProxyType({"": _REQUEST_ID})
+PROJECT_ID_LIMITS: Limits = MappingProxyType({"": Text(1024)})
+API_VERSION_LIMITS: Limits = MappingProxyType({"": Text(10)})
 
 CREATE_LIMITS: Limits = MappingProxyType(
     {
@@ -100,7 +104,7 @@ CREATE_LIMITS: Limits = MappingProxyType(
 SMN_LIMITS: Limits = MappingProxyType(
     {
         "topic_urn": Text(1024),
-        "trigger_conditions": Count(2),
+        "trigger_conditions": Count(MAX_TRIGGERS),
         "message_template_name": Text(255, charset=NAME),
     }
 )
@@ -161,6 +165,8 @@ LIST_LIMITS: Limits = MappingProxyType(
     }
 )
 
+V1_LIST_LIMITS: Limits = MappingProxyType({"state": Number(0, 5, code="OMS.0052")})
+
 BATCH_LIMITS: Limits = MappingProxyType(
     {
         "group_id": Text(36),
@@ -169,15 +175,25 @@ BATCH_LIMITS: Limits = MappingProxyType(
     }
 )
 
-# Clouds whose rule for bucket names is known; Google's length is that of names with dots.
-BUCKET_NAME_LENGTHS: Mapping[CloudType, tuple[int, int]] = MappingProxyType(
+_STRICT_BUCKET = Charset(
+    re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]*[a-z0-9]"),
+    "lower-case letters, digits, dots, hyphens, with a letter or digit at both ends",
+)
+_ANY_BUCKET = Charset(
+    re.compile(r"(?!\.{1,2}$)[^\x00-\x20\x7f/\\?#]+"),
+    "what a bucket name may have: no slashes, spaces, ? and #, nor dots alone",
+)
+# Clouds whose rule for bucket names is known; Google's length is that of names with dots, and it takes underscores.
+BUCKET_NAMES: Mapping[CloudType, Text] = MappingProxyType(
     {
-        CloudType.ALIYUN: (3, 63),
-        CloudType.AWS: (3, 63),
-        CloudType.HUAWEI: (3, 63),
-        CloudType.KINGSOFT: (3, 63),
-        CloudType.BAIDU: (3, 63),
-        CloudType.QINGCLOUD: (6, 63),
-        CloudType.GOOGLE: (3, 222),
+        CloudType.ALIYUN: Text(63, 3, _STRICT_BUCKET),
+        CloudType.AWS: Text(63, 3, _STRICT_BUCKET),
+        CloudType.HUAWEI: Text(63, 3, _STRICT_BUCKET),
+        CloudType.KINGSOFT: Text(63, 3, _STRICT_BUCKET),
+        CloudType.BAIDU: Text(63, 3, _STRICT_BUCKET),
+        CloudType.QINGCLOUD: Text(63, 6, _STRICT_BUCKET),
+        CloudType.GOOGLE: Text(222, 3, _ANY_BUCKET),
     }
 )
+# Of other clouds. Behind an endpoint of one's own stand servers that take these characters, whatever the cloud.
+OTHER_BUCKET_NAMES = Text(1024, 1, _ANY_BUCKET)

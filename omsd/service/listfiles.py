@@ -19,14 +19,8 @@ def check_list_file(
 
     list_file_num says nothing that the bucket does not say better: it is checked and not used.
     """
-    if task_type is TaskType.URL_LIST:
-        return None  # refused by its type
-    if task_type is not TaskType.LIST:
-        if file is not None:
-            findings.add("OMS.0057", _FIELD, f"must be left out for tasks of type {task_type}")
-        return None
-    if file is None:
-        return None  # among the findings already
+    if task_type is not TaskType.LIST or file is None:
+        return None  # if that is wrong it is among the findings already
     findings.check(LIST_FILE_LIMITS, file, at=_FIELD)
     findings.need(LIST_FILE_NEEDS, file, at=_FIELD)
     if file.obs_bucket:

@@ -15,19 +15,16 @@ from omsd.domain.catalogue import (
     regions,
 )
 from omsd.domain.model import CloudType, Location
+from omsd.service.barred import NOT_YET
+from omsd.service.choices import CLOUDS
 from omsd.service.findings import Findings
-from omsd.service.limits import BUCKET_NAME_LENGTHS
+from omsd.service.limits import BUCKET_NAMES, OTHER_BUCKET_NAMES
 from omsd.service.needs import NODE_NEEDS
 from omsd.service.notice_topics import NoticeTopics
 from omsd.service.requests import DstNode, SrcNode
 
-NOT_YET = "not supported by this server yet; "
-
 _URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?)(?::([0-9]{1,5}))?/?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-
-_STRICT_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]*[a-z0-9]")
-_ANY_BUCKET = re.compile(r"(?!\.{1,2}$)[^\x00-\x20\x7f/\\?#]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +44,13 @@ class ValidationPolicy:
 class AskedPlace:
     """A bucket, or an account (bucket_field ""), as the call of a question names it; *_field: under these names.
 
-    default_cloud None: the cloud must be named.
+    default_cloud: if none is named.
     """
 
     cloud_type: str | None
-    default_cloud: CloudType | None
+    default_cloud: CloudType
     region: str | None
     region_field: str
-    region_needed: bool
     bucket: str | None
     bucket_field: str
     app_id: str | None
@@ -63,14 +59,8 @@ class AskedPlace:
 
 def check_place(findings: Findings, place: AskedPlace, policy: ValidationPolicy) -> Location:
     """Where the question is asked; what is wrong with it is among the findings, and then the location is of no use."""
-    if place.default_cloud is None:
-        findings.require("cloud_type", place.cloud_type)
-    cloud = _cloud(findings, "cloud_type", place.cloud_type, place.default_cloud or CloudType.ALIYUN)
+    cloud = _cloud(findings, "cloud_type", place.cloud_type, place.default_cloud)
     url = _endpoint(findings, "endpoint", place.endpoint)
-    if place.region_needed:
-        findings.require(place.region_field, place.region)
-    if place.bucket_field:
-        findings.require(place.bucket_field, place.bucket)
     if place.bucket:
         _check_bucket(findings, place.bucket_field, place.bucket, cloud, own_endpoint=bool(place.endpoint))
     region = canonical_region(cloud, place.region or "")
@@ -147,7 +137,7 @@ def _cloud(findings: Findings, field: str, text: str | None, default: CloudType)
         return default
     cloud = parse_cloud_type(text)
     if cloud is None:
-        findings.add("OMS.1003", field, "must be one of " + ", ".join(CloudType))
+        findings.add("OMS.1003", field, "must be one of " + ", ".join(CLOUDS))
         return default
     if not is_supported_protocol(cloud):
         supported = ", ".join(name for name in CloudType if is_supported_protocol(name))
@@ -180,18 +170,13 @@ def _check_bucket(
     findings: Findings, field: str, bucket: str, cloud: CloudType, *, own_endpoint: bool
 ) -> None:
     """Lengths are the cloud's; behind an endpoint of one's own stand servers that take other characters."""
-    shortest, longest = BUCKET_NAME_LENGTHS.get(cloud, (1, 1024))
-    # Google takes underscores too.
-    strict = cloud in BUCKET_NAME_LENGTHS and cloud is not CloudType.GOOGLE and not own_endpoint
-    if not shortest <= len(bucket) <= longest:
-        findings.add("OMS.1003", field, f"must have {shortest} to {longest} characters for {cloud}")
-    elif strict and not _STRICT_BUCKET.fullmatch(bucket):
-        right = (
-            "must consist of lower-case letters, digits, dots, hyphens, with a letter or digit at both ends"
-        )
-        findings.add("OMS.1003", field, right)
-    elif not _ANY_BUCKET.fullmatch(bucket):
-        findings.add("OMS.1003", field, "must be a bucket name, without slashes, spaces, ? and #")
+    name = BUCKET_NAMES.get(cloud, OTHER_BUCKET_NAMES)
+    charset = OTHER_BUCKET_NAMES.charset if own_endpoint else name.charset
+    if not name.minimum <= len(bucket) <= name.maximum:
+        right = f"must have {name.minimum} to {name.maximum} characters for {cloud}"
+        findings.add(name.code, field, right)
+    elif charset is not None and not charset.pattern.fullmatch(bucket):
+        findings.add(name.code, field, f"must consist of {charset.wording}")
 
 
 def is_known(location: Location, policy: ValidationPolicy) -> bool:

@@ -9,7 +9,7 @@ from omsd.domain.model import CloudType, Location
 from omsd.domain.notices import NoticeLanguage, SmnConfig, Topic, Trigger, parse_topic
 from omsd.service.choices import LANGUAGES, TRIGGERS
 from omsd.service.findings import Findings
-from omsd.service.limits import SMN_LIMITS
+from omsd.service.limits import MAX_TRIGGERS, SMN_LIMITS
 from omsd.service.needs import SMN_NEEDS
 from omsd.service.requests import SmnConfig as SmnRequest
 
@@ -75,8 +75,8 @@ def check_smn(
 
 def _triggers(findings: Findings, request: SmnRequest, at: str) -> tuple[Trigger, ...]:
     chosen = [
-        findings.choose(f"{at}[{place}]", text or "?", TRIGGERS, Trigger.FAILURE)
-        for place, text in enumerate((request.trigger_conditions or ())[:2])
+        findings.choose(f"{at}[{place}]", text, TRIGGERS, Trigger.FAILURE)
+        for place, text in enumerate((request.trigger_conditions or ())[:MAX_TRIGGERS])
     ]
     return tuple(trigger for trigger in Trigger if trigger in chosen)
 

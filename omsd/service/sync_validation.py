@@ -9,38 +9,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from types import MappingProxyType
 
+from omsd.domain.catalogue import parse_cloud_type
 from omsd.domain.errors import RequestError, Violation
-from omsd.domain.model import CloudType, TaskCredentials, TaskSpec, TaskType
+from omsd.domain.model import TaskCredentials, TaskSpec, TaskType
 from omsd.domain.sync import KeyNames, SyncState, parse_key
-from omsd.domain.sync_figures import FINE_SPAN_MS, LONGEST_SPAN_MS, DataType, month_span
-from omsd.service.choices import DATA_TYPES, SYNC_STATES
+from omsd.domain.sync_figures import FINE_SPAN_MS, LONGEST_SPAN_MS, ONE_HOUR_MS, DataType, month_span
+from omsd.service.choices import DATA_TYPES, SYNC_SOURCE_CLOUDS, SYNC_STATES
 from omsd.service.findings import Findings
-from omsd.service.limits import LONG_MAX, Count, Limits, Number, Text
+from omsd.service.limits import DEFAULT_PAGE
 from omsd.service.locations import ValidationPolicy
+from omsd.service.needs import EVENT_NEEDS, STATISTICS_NEEDS
 from omsd.service.requests import CreateTask, DstNode, SrcNode, StartTask
+from omsd.service.sync_limits import (
+    CREATE_SYNC_LIMITS,
+    EVENT_LIMITS,
+    LIST_SYNC_LIMITS,
+    MAX_EVENTS,
+    MONTH_LIMITS,
+    STATISTICS_LIMITS,
+)
 from omsd.service.sync_requests import CreateSyncTask, ListSyncTasks, StartSyncTask, SyncStatistics
 from omsd.service.validation import validate_create, validate_start
 
-# Four digits of a year still fit; far beyond them no calendar goes.
-_LATEST_MS = 253_402_214_400_000
-
-_DESCRIPTION: Limits = MappingProxyType({"description": Text(255, forbidden="<>()\"'&")})
-LIST_SYNC_LIMITS: Limits = MappingProxyType(
-    {
-        "limit": Number(1, 100, code="OMS.0051"),
-        "offset": Number(0, 2_147_483_647, code="OMS.0051"),
-    }
-)
-STATISTICS_LIMITS: Limits = MappingProxyType(
-    {"start_time": Number(0, LONG_MAX), "end_time": Number(0, LONG_MAX)}
-)
-EVENT_LIMITS: Limits = MappingProxyType({"": Count(100), "[]": Text(16_384, minimum=1)})
-
 # Names of a migration task's fields, and how the same is called here.
 _RENAMED = (("src_node.app_id", "app_id"), ("src_node.", "src_"), ("dst_node.", "dst_"))
-_CLOUDS = frozenset(CloudType) - {CloudType.GOOGLE, CloudType.URL_SOURCE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +57,9 @@ class ValidatedSpan:
 def validate_create_sync(request: CreateSyncTask, policy: ValidationPolicy) -> ValidatedSync:
     """The task a caller asks for. Raises RequestError with every wrong field."""
     findings = Findings()
-    findings.check(_DESCRIPTION, request)
-    cloud = next((c for c in CloudType if c.lower() == (request.src_cloud_type or "").lower()), None)
-    if cloud is not None and cloud not in _CLOUDS:
-        findings.add("OMS.1003", "src_cloud_type", "must be one of " + ", ".join(sorted(_CLOUDS)))
+    findings.check(CREATE_SYNC_LIMITS, request)
+    if request.src_cloud_type and parse_cloud_type(request.src_cloud_type) not in SYNC_SOURCE_CLOUDS:
+        findings.add("OMS.1003", "src_cloud_type", "must be one of " + ", ".join(SYNC_SOURCE_CLOUDS))
     with sync_names(findings):
         valid = validate_create(_as_task(request), policy)
     findings.raise_if_any()
@@ -99,17 +91,16 @@ def validate_list_sync(request: ListSyncTasks) -> tuple[int, int, SyncState | No
         findings.choose("status", request.status, SYNC_STATES, SyncState.STOPPED) if request.status else None
     )
     findings.raise_if_any()
-    return request.offset or 0, 10 if request.limit is None else request.limit, state
+    return request.offset or 0, DEFAULT_PAGE if request.limit is None else request.limit, state
 
 
 def validate_events(object_keys: tuple[str, ...]) -> tuple[KeyNames, ...]:
     """The objects the events of a call name, in their order. Raises RequestError with every wrong field."""
     findings = Findings()
-    if not object_keys:
-        findings.add("OMS.1004", "object_keys", "is mandatory: 1 to 100 URL-encoded names")
+    findings.need(EVENT_NEEDS, object_keys, at="object_keys")
     findings.check(EVENT_LIMITS, object_keys, at="object_keys")
     names = []
-    for place, text in enumerate(object_keys[:100]):
+    for place, text in enumerate(object_keys[:MAX_EVENTS]):
         try:
             names.append(parse_key(text))
         except ValueError as error:
@@ -122,8 +113,7 @@ def validate_statistics(request: SyncStatistics, now_ms: int) -> ValidatedSpan:
     """What is asked for, with the last 24 hours as the default span. Raises RequestError with every wrong field."""
     findings = Findings()
     findings.check(STATISTICS_LIMITS, request)
-    if not request.data_type:
-        findings.add("OMS.1004", "data_type", "is mandatory: one or more of " + ", ".join(DATA_TYPES))
+    findings.need(STATISTICS_NEEDS, request)
     kinds = [
         findings.choose(f"data_type[{place}]", text, DATA_TYPES, DataType.REQUEST)
         for place, text in enumerate(request.data_type or ())
@@ -133,17 +123,21 @@ def validate_statistics(request: SyncStatistics, now_ms: int) -> ValidatedSpan:
     if end_ms < start_ms:
         findings.add("OMS.0051", "end_time", "must not be before start_time")
     elif end_ms - start_ms > LONGEST_SPAN_MS:
-        findings.add("OMS.0051", "end_time", "must be at most 1,000 hours after start_time")
+        findings.add(
+            "OMS.0051",
+            "end_time",
+            f"must be at most {LONGEST_SPAN_MS // ONE_HOUR_MS:,} hours after start_time",
+        )
     findings.raise_if_any()
     return ValidatedSpan(tuple(dict.fromkeys(kinds)), start_ms, end_ms)
 
 
 def validate_month(query_time: int | None, now_ms: int, zone: tzinfo) -> tuple[int, int]:
     """Start and end of the month wanted, by default this one. Raises RequestError."""
-    at_ms = now_ms if query_time is None else query_time
-    if not 0 <= at_ms < _LATEST_MS:
-        raise RequestError.of_field("OMS.1003", "query_time", "must be a time in Unix milliseconds")
-    return month_span(at_ms, zone)
+    findings = Findings()
+    findings.check(MONTH_LIMITS, query_time, at="query_time")
+    findings.raise_if_any()
+    return month_span(now_ms if query_time is None else query_time, zone)
 
 
 @contextmanager
@@ -158,7 +152,8 @@ def sync_names(findings: Findings | None = None) -> Iterator[None]:
                 error.code, _renamed(error.message), refusal=error.refusal, violations=violations
             ) from error
         for violation in violations:
-            findings.add(error.code, violation.field, violation.description)
+            if violation.field not in findings:
+                findings.add(error.code, violation.field, violation.description)
         findings.raise_if_any()
 
 

@@ -28,6 +28,7 @@ from omsd.service import requests
 from omsd.service.calls import ChangeTask, ChangeTasks, CreateTask
 from omsd.service.channel import EventChannel
 from omsd.service.desk import unknown_task
+from omsd.service.identifiers import validate_request_id
 from omsd.service.ledger import same_request
 from omsd.service.live import LiveBoard
 from omsd.service.probing import EndsProbe
@@ -38,7 +39,6 @@ from omsd.service.validation import (
     validate_batch,
     validate_create,
     validate_list,
-    validate_request_id,
     validate_start,
 )
 from omsd.service.views import TaskPage, TaskView

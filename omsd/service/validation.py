@@ -5,7 +5,7 @@ Only what can be said without asking a cloud or the store. Codes: API reference 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from omsd.domain.model import (
@@ -22,27 +22,34 @@ from omsd.domain.model import (
 )
 from omsd.domain.selection import is_covered, reduce_prefixes
 from omsd.domain.windows import overlaps, parse_minute
+from omsd.service.barred import BATCH_BARRED, CREATE_BARRED, START_BARRED
 from omsd.service.choices import CHECKS, OVERWRITE_MODES, PRIORITIES, STORAGE_POLICIES, TASK_TYPES
-from omsd.service.findings import Findings, iter_values
+from omsd.service.findings import Findings
 from omsd.service.limits import (
     BANDWIDTH_LIMITS,
     BATCH_LIMITS,
     CREATE_LIMITS,
+    DEFAULT_PAGE,
     DESCRIPTION_LIMITS,
     LIST_LIMITS,
     MAX_BANDWIDTH_RULES,
-    REQUEST_ID_LIMITS,
     START_LIMITS,
 )
 from omsd.service.listfiles import check_list_file
 from omsd.service.locations import (
-    NOT_YET,
     ValidationPolicy,
     check_destination,
     check_source,
     is_same_bucket,
 )
-from omsd.service.needs import BATCH_NEEDS, CREATE_NEEDS, RULE_NEEDS, START_NEEDS, START_SOURCE_NEEDS
+from omsd.service.needs import (
+    BATCH_NEEDS,
+    CREATE_NEEDS,
+    POLICY_NEEDS,
+    RULE_NEEDS,
+    START_NEEDS,
+    START_SOURCE_NEEDS,
+)
 from omsd.service.notice_topics import check_smn
 from omsd.service.requests import (
     BandwidthRule,
@@ -65,22 +72,11 @@ __all__ = [
     "validate_batch",
     "validate_create",
     "validate_list",
-    "validate_request_id",
     "validate_start",
 ]
 
 # From here on a migrate_since is in milliseconds: as seconds it would be the year 5138.
 _FIRST_MILLISECONDS = 100_000_000_000
-
-# Documented fields whose effect is not built: refused when set, never silently ignored; and what to send instead.
-_CREATE_NOT_YET: Mapping[str, str] = {
-    "src_node.json_auth_file": "leave it out; for Google send the HMAC keys as ak and sk",
-    "source_cdn": "leave it out",
-}
-_START_NOT_YET: Mapping[str, str] = {
-    "json_auth_file": "leave it out",
-    "source_cdn_authentication_key": "leave it out",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +128,9 @@ def validate_create(request: CreateTask, policy: ValidationPolicy, *, project_id
     src, dst = request.src_node or SrcNode(), request.dst_node or DstNode()
     findings.check(DESCRIPTION_LIMITS[request.dialect], request)
     findings.check(CREATE_LIMITS, request)
-    if request.dialect is Dialect.V1:
-        findings.require("thread_num", request.thread_num)
     findings.need(CREATE_NEEDS, replace(request, src_node=src))
-    _refuse(findings, request, _CREATE_NOT_YET)
-    task_type = _task_type(findings, request)
+    findings.bar(CREATE_BARRED, request)
+    task_type = findings.choose("task_type", request.task_type, TASK_TYPES, TaskType.OBJECT)
     destination = check_destination(findings, dst, policy)
     spec = TaskSpec(
         source=replace(
@@ -154,8 +148,12 @@ def validate_create(request: CreateTask, policy: ValidationPolicy, *, project_id
             OVERWRITE_MODES,
             OverwriteMode.SIZE_LAST_MODIFIED,
         ),
-        consistency_check=_consistency_check(findings, request),
-        storage_policy=_storage_policy(findings, request),
+        consistency_check=findings.choose(
+            "consistency_check", request.consistency_check, CHECKS, ConsistencyCheck.SIZE_LAST_MODIFIED
+        ),
+        storage_policy=findings.choose(
+            "dst_storage_policy", request.dst_storage_policy, STORAGE_POLICIES, StoragePolicy.STANDARD
+        ),
         migrate_since_s=_to_seconds(request.migrate_since or 0),
         migrate_metadata=bool(request.enable_metadata_migration),
         record_failed_objects=request.enable_failed_object_recording is not False,
@@ -181,7 +179,7 @@ def validate_start(request: StartTask, spec: TaskSpec) -> ValidatedStart:
     """The keys for the next run of a task. Raises RequestError with every wrong field."""
     findings = Findings()
     findings.check(START_LIMITS, request)
-    _refuse(findings, request, _START_NOT_YET)
+    findings.bar(START_BARRED, request)
     findings.need(START_NEEDS, request)
     if spec.task_type is not TaskType.URL_LIST:
         findings.need(START_SOURCE_NEEDS, request)
@@ -200,7 +198,7 @@ def validate_bandwidth(
 ) -> tuple[BandwidthWindow, ...]:
     """The windows of a policy; () removes all limits, None is a missing mandatory field. Raises RequestError."""
     findings = Findings()
-    findings.require(field, rules)
+    findings.need(POLICY_NEEDS, rules, at=field)
     windows = _windows(findings, rules or (), field, dialect)
     findings.raise_if_any()
     return windows
@@ -213,7 +211,7 @@ def validate_list(request: ListTasks) -> ValidatedList:
     findings.raise_if_any()
     return ValidatedList(
         offset=request.offset or 0,
-        limit=10 if request.limit is None else request.limit,
+        limit=DEFAULT_PAGE if request.limit is None else request.limit,
         status=request.status,
         group_id=request.group_id or "",
         name_part=request.task_name or "",
@@ -224,8 +222,7 @@ def validate_batch(request: BatchUpdateTasks) -> ValidatedBatch:
     """The change of several tasks. Raises RequestError with every wrong field."""
     findings = Findings()
     findings.check(BATCH_LIMITS, request)
-    if request.group_id and request.ids:
-        findings.add("OMS.1003", "ids", "must be left out if group_id is given")
+    findings.bar(BATCH_BARRED, request)
     findings.need(BATCH_NEEDS, request)
     priority = None
     if request.task_priority:
@@ -238,52 +235,11 @@ def validate_batch(request: BatchUpdateTasks) -> ValidatedBatch:
     return ValidatedBatch(request.group_id or "", ids, windows, priority)
 
 
-def validate_request_id(request_id: str | None) -> str:
-    """The caller's id of a creation, "" if there is none. Raises RequestError."""
-    findings = Findings()
-    findings.check(REQUEST_ID_LIMITS, request_id, at="request_id")
-    findings.raise_if_any()
-    return request_id or ""
-
-
-def _refuse(findings: Findings, request: object, not_yet: Mapping[str, str]) -> None:
-    for path, instead in not_yet.items():
-        for field, value in iter_values(request, path):
-            if value:
-                findings.add("OMS.0064", field, NOT_YET + instead)
-
-
-def _task_type(findings: Findings, request: CreateTask) -> TaskType:
-    task_type = findings.choose("task_type", request.task_type, TASK_TYPES, TaskType.OBJECT)
-    if task_type is TaskType.URL_LIST:
-        findings.add("OMS.0064", "task_type", NOT_YET + "use object, list or prefix")
-    return task_type
-
-
-def _consistency_check(findings: Findings, request: CreateTask) -> ConsistencyCheck:
-    default = ConsistencyCheck.SIZE_LAST_MODIFIED
-    check = findings.choose("consistency_check", request.consistency_check, CHECKS, default)
-    if check is ConsistencyCheck.NO_CHECK:
-        findings.add("OMS.0064", "consistency_check", NOT_YET + f"leave it out or send {default} or crc64")
-    return check
-
-
-def _storage_policy(findings: Findings, request: CreateTask) -> StoragePolicy:
-    return findings.choose(
-        "dst_storage_policy", request.dst_storage_policy, STORAGE_POLICIES, StoragePolicy.STANDARD
-    )
-
-
 def _object_keys(findings: Findings, node: SrcNode, task_type: TaskType) -> tuple[str, ...]:
     field = "src_node.object_key"
     keys = node.object_key or ()
     if task_type is TaskType.PREFIX:
         return keys or ("",)
-    if task_type is TaskType.OBJECT:
-        for place, key in enumerate(keys):
-            if not key:
-                right = "must not be empty; for the whole bucket use task_type prefix"
-                findings.add("OMS.1003", f"{field}[{place}]", right)
     if task_type is TaskType.LIST:
         if any(keys):
             findings.add(

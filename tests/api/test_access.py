@@ -193,7 +193,7 @@ async def test_a_token_opens_the_users_projects_to_what_his_role_allows(
     scoped = await token(channel, project="eu-west-102")
     assert await reason(stub.ListTasks(listing("p1"), metadata=scoped)) == (denied, "OMS.0206")
     error, _ = await failure(stub.ListTasks(listing(""), metadata=metadata))
-    assert error.details() == "project_id: is required"
+    assert error.details() == "project_id: is mandatory and must not be empty"
 
 
 async def test_a_reader_may_change_nothing_at_all(channel: aio.Channel) -> None:

@@ -5,19 +5,25 @@ The tables of the product are the tables of these tests: a field that is declare
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omsd.domain.catalogue import is_supported_protocol, regions
 from omsd.domain.errors import Refusal, RequestError
-from omsd.service.findings import iter_values
-from omsd.service.limits import Count, Limit, Limits, Number, Text
+from omsd.domain.model import CloudType
+from omsd.service.barred import Barred
+from omsd.service.limits import BUCKET_NAMES, OTHER_BUCKET_NAMES, Count, Limit, Limits, Number, Text
 from omsd.service.needs import Needed
-from omsd.service.requests import BandwidthRule
-from tests.service.untouched import CALLS, Call
+from omsd.service.requests import BandwidthRule, Dialect, ListFile, SourceCdn
+from tests.service.every_call import CALLS
+from tests.service.untouched import Alone, Call
+from tests.service.validation_requests import create
 
 FAST = settings(max_examples=12)
 # Refused when set, whatever their value, or with a narrower rule beside the length.
@@ -90,8 +96,13 @@ def outside(limit: Limit) -> st.SearchStrategy[Any]:
 
 
 def shaped(path: str, value: Any) -> Any:
-    """Numbers of an array become texts where texts are wanted."""
-    return tuple(map(str, value)) if isinstance(value, tuple) and path not in ("ids",) else value
+    """Numbers of an array become texts, or rules, where those are wanted."""
+    if not isinstance(value, tuple) or path == "ids":
+        return value
+    if path != "bandwidth_policy":
+        return tuple(map(str, value))
+    minutes = [f"{number // 60:02}:{number % 60:02}" for number in range(len(value) + 1)]
+    return tuple(BandwidthRule(start=a, end=b, max_bandwidth=10 * 2**20) for a, b in pairwise(minutes))
 
 
 @pytest.mark.parametrize(("call", "path", "limit"), of(kinds(Text, Number, Count)))
@@ -182,33 +193,35 @@ def test_any_other_name_is_refused_and_the_right_ones_are_told(
     assert all(name in described(error, call.field(path)) for name in choices)
 
 
-NEEDS = [
-    pytest.param(call, needed, id=f"{call.name}-{needed.field}") for call in CALLS for needed in call.needs
-]
+def needs_of(*, conditional: bool) -> list[Any]:
+    return [
+        pytest.param(call, needed, id=f"{call.name}-{needed.field}")
+        for call in CALLS
+        for needed in call.needs
+        if needed.when is not None or not conditional
+    ]
 
 
 def blank_values(call: Call, needed: Needed) -> tuple[object, ...]:
     """Absent, and empty where a text or an array stands; a list file always has its fields."""
-    if "list_file." in call.at + needed.field:
+    if "list_file." in needed.field or needed.field.endswith("[]"):
         return ("",)
-    root = call.base[0] if isinstance(call.base, tuple) else call.base
-    at = call.at if call.at.endswith(".") else ""
-    held = [value for _, value in iter_values(root, call.renamed(at + needed.field.removeprefix("[0].")))]
-    if not held or needed.may_be_empty:
+    if needed.may_be_empty:
         return (None,)
-    return (None, type(held[0])()) if isinstance(held[0], str | tuple) else (None,)
+    held = call.held(needed.field)
+    return (None, type(held)()) if isinstance(held, str | tuple) else (None,)
 
 
-@pytest.mark.parametrize(("call", "needed"), NEEDS)
+@pytest.mark.parametrize(("call", "needed"), needs_of(conditional=False))
 def test_what_is_mandatory_is_asked_for_where_it_is_mandatory(call: Call, needed: Needed) -> None:
     contexts = sorted(needed.when.values) if needed.when is not None else [None]
     for context in contexts:
         for blank in blank_values(call, needed):
             request = call.with_value(needed.field, blank)
             if needed.when is not None:
-                request = call.make(request, call.at + needed.when.field, context)
+                request = call.having(request, needed.when.field, context)
             if needed.instead:
-                request = call.make(request, call.at + needed.instead, None)
+                request = call.having(request, needed.instead, None)
             error = call.refusal(request)
             assert error is not None
             said = {v.field: v.description for v in error.violations}
@@ -217,14 +230,53 @@ def test_what_is_mandatory_is_asked_for_where_it_is_mandatory(call: Call, needed
                 assert error.code == needed.code
 
 
-@pytest.mark.parametrize(("call", "needed"), [one for one in NEEDS if one.values[1].when is not None])
+ELSEWHERE = {"task_type": "prefix", "dialect": Dialect.V2}
+
+
+@pytest.mark.parametrize(("call", "needed"), needs_of(conditional=True))
 def test_what_is_mandatory_beside_one_value_is_not_beside_another(call: Call, needed: Needed) -> None:
     assert needed.when is not None
-    request = call.with_value(needed.field, None)
-    if call.make is not None and needed.when.field == "task_type":
-        request = call.make(request, "task_type", "prefix")
+    request = call.with_value(needed.field, "" if needed.field.endswith("[]") else None)
+    if needed.when.field in ELSEWHERE:
+        request = call.having(request, needed.when.field, ELSEWHERE[needed.when.field])
     error = call.refusal(request)
     assert error is None or call.field(needed.field) not in [v.field for v in error.violations]
+
+
+BARRED = [pytest.param(call, bar, id=f"{call.name}-{bar.field}") for call in CALLS for bar in call.barred]
+# Values of fields that have no limits.
+PARTS = {
+    "source_cdn": SourceCdn(domain="h"),
+    "src_node.list_file": ListFile(list_file_key="a", obs_bucket="lists"),
+    "ids": (1,),
+}
+
+
+def set_values(bar: Barred) -> Iterable[object]:
+    """Values the field must not have."""
+    if bar.when is not None and bar.when.field == bar.field:
+        return sorted({written for name in bar.when.values for written in (name, name.upper(), name.lower())})
+    return [PARTS.get(bar.field, "x")]
+
+
+@pytest.mark.parametrize(("call", "bar"), BARRED)
+def test_what_must_be_left_out_is_refused_and_said_what_to_send(call: Call, bar: Barred) -> None:
+    elsewhere = bar.when if bar.when is not None and bar.when.field != bar.field else None
+    known = call.choices.get(elsewhere.field, ()) if elsewhere is not None else ()
+    contexts: list[str | None] = [
+        name for name in known if elsewhere is not None and name.lower() in elsewhere.values
+    ]
+    for context in contexts or [None]:
+        for value in set_values(bar):
+            request = call.with_value(bar.field, value)
+            if elsewhere is not None:
+                request = call.having(request, elsewhere.field, context)
+            error = call.refusal(request)
+            assert error is not None
+            said = [v.description for v in error.violations if v.field == call.field(bar.field)]
+            assert bar.wording in said, error
+            if len(error.violations) == 1:
+                assert error.code == bar.code
 
 
 # Fields without a length of their own: they are true or false, or hold others, or have a table of names.
@@ -235,7 +287,7 @@ def test_every_text_and_number_of_every_request_is_declared() -> None:
     missing = [
         f"{call.name}: {path}"
         for call in CALLS
-        if is_dataclass(call.base)
+        if is_dataclass(call.base) and not isinstance(call.base, Alone)
         for path in paths_of(call.base)
         if not declared(call, path)
     ]
@@ -256,11 +308,30 @@ def paths_of(request: Any, at: str = "") -> list[str]:
 def declared(call: Call, path: str) -> bool:
     """In a table of this call, or of the one that shares its request."""
     calls = [one for one in CALLS if type(one.base) is type(call.base)]
-    known = {one.renamed(one.at + p) for one in calls for p in (*one.limits, *one.choices)}
-    # A cloud's name is looked up in the catalogue; group_id stands in the place of ids.
-    known |= {"src_node.cloud_type", "dst_node.cloud_type", "src_cloud_type", "dst_cloud_type", "group_id"}
-    known |= {"description", "source_cdn.authentication_key"}
+    known = {one.renamed(p) for one in calls for p in (*one.limits, *one.choices)}
     return path in known or path + "[]" in known
+
+
+CLOUDS = [cloud for cloud in CloudType if is_supported_protocol(cloud)]
+NAMES = st.text("ab9.-", max_size=70) | st.text("aA_./ \n", max_size=5) | st.text(max_size=70)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@settings(max_examples=60)
+@given(bucket=NAMES.filter(bool))
+def test_a_bucket_is_taken_if_its_name_is_one_of_its_cloud(cloud: CloudType, bucket: str) -> None:
+    rule = BUCKET_NAMES.get(cloud, OTHER_BUCKET_NAMES)
+    assert rule.charset is not None
+    right = rule.minimum <= len(bucket) <= rule.maximum and rule.charset.pattern.fullmatch(bucket)
+    request = create(
+        src_node__cloud_type=cloud,
+        src_node__region=regions(cloud)[0].region_id,
+        src_node__endpoint=None,
+        src_node__bucket=bucket,
+    )
+    error = next(one for one in CALLS if one.name == "create").refusal(request)
+    named = [] if error is None else [v.field for v in error.violations]
+    assert ("src_node.bucket" in named) == (not right)
 
 
 MINUTES = st.integers(0, 24 * 60 - 1)
@@ -285,7 +356,7 @@ def test_windows_are_taken_unless_two_of_them_share_a_minute(windows: list[tuple
         for place, one in enumerate(windows)
         for other in windows[place + 1 :]
     )
-    error = call.refusal(rules)
+    error = call.refusal(Alone(bandwidth_policy=rules))
     assert (error is not None) == shared
     if error is not None:
         assert error.code == "OMS.0085"

@@ -14,11 +14,11 @@ from omsd.service.group_limits import CREATE_GROUP_LIMITS, LIST_GROUP_LIMITS, ST
 from omsd.service.group_requests import CreateTaskGroup, ListTaskGroups, RetryTaskGroup, StartTaskGroup
 from omsd.service.group_validation import (
     validate_create_group,
-    validate_group_id,
     validate_list_groups,
     validate_retry_group,
     validate_start_group,
 )
+from omsd.service.identifiers import validate_group_id
 from omsd.service.limits import Number, Text
 from omsd.service.locations import ValidationPolicy
 from tests.service.group_harness import create_group, create_list_group

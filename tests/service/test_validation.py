@@ -21,6 +21,7 @@ from omsd.domain.model import (
     TaskSpec,
     TaskType,
 )
+from omsd.service.identifiers import validate_request_id
 from omsd.service.locations import parse_endpoint
 from omsd.service.requests import (
     BandwidthRule,
@@ -41,7 +42,6 @@ from omsd.service.validation import (
     validate_batch,
     validate_create,
     validate_list,
-    validate_request_id,
     validate_start,
 )
 from tests.service.validation_requests import SECRETS, create, fields_of, refusal_of, start

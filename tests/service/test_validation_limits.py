@@ -8,10 +8,11 @@ from itertools import pairwise
 import pytest
 
 from omsd.domain.model import CloudType, Location, TaskSpec, TaskType
+from omsd.service.identifiers import validate_request_id
 from omsd.service.limits import (
     BANDWIDTH_LIMITS,
     BATCH_LIMITS,
-    BUCKET_NAME_LENGTHS,
+    BUCKET_NAMES,
     CREATE_LIMITS,
     DESCRIPTION_LIMITS,
     LIST_FILE_LIMITS,
@@ -31,7 +32,6 @@ from omsd.service.validation import (
     validate_batch,
     validate_create,
     validate_list,
-    validate_request_id,
     validate_start,
 )
 from tests.service.validation_requests import create, fields_of, refusal_of, start, with_value
@@ -47,7 +47,7 @@ def call_create(path: str, value: object) -> object:
 
 
 def call_create_v1(path: str, value: object) -> object:
-    wanted = create(dialect=Dialect.V1, thread_num=1)
+    wanted = create(dialect=Dialect.V1, thread_num=1, enable_kms=False)
     return validate_create(with_value(wanted, path, value), ValidationPolicy())
 
 
@@ -195,9 +195,9 @@ def test_what_ends_up_in_a_header_or_a_host_has_no_control_characters(
     assert refusal_of(lambda: call(path, value)).code == "OMS.1003"
 
 
-@pytest.mark.parametrize("cloud", BUCKET_NAME_LENGTHS)
+@pytest.mark.parametrize("cloud", BUCKET_NAMES)
 def test_bucket_names_have_the_length_their_cloud_takes(cloud: CloudType) -> None:
-    shortest, longest = BUCKET_NAME_LENGTHS[cloud]
+    shortest, longest = BUCKET_NAMES[cloud].minimum, BUCKET_NAMES[cloud].maximum
     for length in (shortest, longest):
         validate_create(
             create(src_node__cloud_type=cloud.value, src_node__bucket="b" * length), ValidationPolicy()

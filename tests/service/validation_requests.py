@@ -56,8 +56,11 @@ def start(**changes: Any) -> StartTask:
 
 
 def with_value(request: Any, path: str, value: object) -> Any:
-    """The call with another value at a path of limits.py; `[]` puts it into an array of its own."""
+    """The call with another value at a path of limits.py; `[]` puts it into an array of its own, or into the first entry."""
     head, _, rest = path.partition(".")
+    if rest and head.endswith("[]"):
+        first = getattr(request, head[:-2])[0]
+        return replace(request, **{head[:-2]: (with_value(first, rest, value),)})
     if rest:
         return replace(request, **{head: with_value(getattr(request, head), rest, value)})
     if head.endswith("[]"):

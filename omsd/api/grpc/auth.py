@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from grpc import aio
 
 from omsd.api.grpc.caller import AccessCalls, address_of, caller_of
-from omsd.domain.errors import RequestError
 from omsd.pb.v1 import auth_pb2, auth_pb2_grpc
 from omsd.service.access import TokenRequest
+from omsd.service.findings import Findings
+from omsd.service.needs import LOGIN_NEEDS
 
 if TYPE_CHECKING:
     # Generic in the stubs only.
@@ -25,9 +26,10 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
     async def CreateToken(
         self, request: auth_pb2.CreateTokenRequest, context: Context
     ) -> auth_pb2.CreateTokenResponse:
-        if not request.user:
-            raise RequestError.of_field("OMS.1004", "user", "is required")
         asked = TokenRequest(request.user, request.password, request.domain, request.project)
+        findings = Findings()
+        findings.need(LOGIN_NEEDS, asked)
+        findings.raise_if_any()
         issued = await self._access.issue_token(asked, address=address_of(context))
         return auth_pb2.CreateTokenResponse(
             token=issued.token, issued_at=issued.issued_at_s * 1000, expires_at=issued.expires_at_s * 1000

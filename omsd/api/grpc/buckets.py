@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from google.protobuf.message import Message
 from grpc import aio
 
-from omsd.api.grpc.mapping import project_from_pb
 from omsd.domain.questions import UrlListChecked, size_text
 from omsd.pb.v1 import bucket_pb2, service_pb2_grpc, types_pb2
 from omsd.service import bucket_requests as asked
 from omsd.service.buckets import BucketRegion, CdnInfo, ObjectPage
+from omsd.service.identifiers import validate_project_id
 from omsd.service.requests import ListFile, SourceCdn
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ class BucketServicer(service_pb2_grpc.BucketServiceServicer):
     async def ListBuckets(
         self, request: bucket_pb2.ListBucketsRequest, context: Context
     ) -> bucket_pb2.ListBucketsResponse:
-        project_from_pb(request.project_id)
+        validate_project_id(request.project_id)
         wanted = asked.ListBuckets(**_given(request, "region"))
         return bucket_pb2.ListBucketsResponse(buckets=await self._buckets.list_buckets(wanted))
 
     async def ListBucketObjects(
         self, request: bucket_pb2.ListBucketObjectsRequest, context: Context
     ) -> bucket_pb2.ListBucketObjectsResponse:
-        project_from_pb(request.project_id)
+        validate_project_id(request.project_id)
         names = ("bucket_name", "data_center", "file_path", "page_size", "behind_filename")
         page = await self._buckets.list_objects(asked.ListBucketObjects(**_given(request, *names)))
         return bucket_pb2.ListBucketObjectsResponse(
@@ -65,7 +65,7 @@ class BucketServicer(service_pb2_grpc.BucketServiceServicer):
     async def GetBucketRegion(
         self, request: bucket_pb2.GetBucketRegionRequest, context: Context
     ) -> bucket_pb2.GetBucketRegionResponse:
-        project_from_pb(request.project_id)
+        validate_project_id(request.project_id)
         wanted = asked.GetBucketRegion(**_given(request, "bucket_name", "region"))
         found = await self._buckets.bucket_region(wanted)
         return bucket_pb2.GetBucketRegionResponse(
@@ -75,14 +75,14 @@ class BucketServicer(service_pb2_grpc.BucketServiceServicer):
     async def CheckPrefix(
         self, request: bucket_pb2.CheckPrefixRequest, context: Context
     ) -> bucket_pb2.CheckPrefixResponse:
-        project_from_pb(request.project_id)
+        validate_project_id(request.project_id)
         wanted = asked.CheckPrefix(**_given(request, "bucket_name", "file_name", "data_center"))
         return bucket_pb2.CheckPrefixResponse(exist=await self._buckets.has_prefix(wanted))
 
     async def GetCdnInfo(
         self, request: bucket_pb2.GetCdnInfoRequest, context: Context
     ) -> bucket_pb2.GetCdnInfoResponse:
-        project_from_pb(request.project_id)
+        validate_project_id(request.project_id)
         wanted = asked.GetCdnInfo(
             **_given(request, "bucket", "region"),
             prefix=asked.PrefixKeyInfo(keys=tuple(request.prefix.keys))
@@ -105,7 +105,7 @@ class BucketServicer(service_pb2_grpc.BucketServiceServicer):
     async def CheckUrlList(
         self, request: bucket_pb2.CheckUrlListRequest, context: Context
     ) -> bucket_pb2.CheckUrlListResponse:
-        project_from_pb(request.project_id)
+        validate_project_id(request.project_id)
         file = ListFile(
             list_file_key=request.list_file.list_file_key, obs_bucket=request.list_file.obs_bucket
         )

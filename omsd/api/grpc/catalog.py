@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from grpc import aio
 
-from omsd.api.grpc.mapping import project_from_pb
 from omsd.pb.v1 import catalog_pb2, service_pb2_grpc
 from omsd.service.catalog import ApiVersion, CloudRegions, CloudTypes, Quota
+from omsd.service.identifiers import validate_project_id
 
 if TYPE_CHECKING:
     # Generic in the stubs only.
@@ -34,19 +34,19 @@ class CatalogServicer(service_pb2_grpc.CatalogServiceServicer):
     async def ListApiVersions(
         self, request: catalog_pb2.ListApiVersionsRequest, context: Context
     ) -> catalog_pb2.ListApiVersionsResponse:
-        project_from_pb(request.project_id)
+        validate_project_id(request.project_id)
         return catalog_pb2.ListApiVersionsResponse(versions=map(_version_to_pb, self._catalog.versions()))
 
     async def GetApiVersion(
         self, request: catalog_pb2.GetApiVersionRequest, context: Context
     ) -> catalog_pb2.ApiVersion:
-        project_from_pb(request.project_id)
+        validate_project_id(request.project_id)
         return _version_to_pb(self._catalog.version(request.version))
 
     async def ListCloudTypes(
         self, request: catalog_pb2.ListCloudTypesRequest, context: Context
     ) -> catalog_pb2.ListCloudTypesResponse:
-        project_from_pb(request.project_id)
+        validate_project_id(request.project_id)
         found = self._catalog.cloud_types(request.type)
         return catalog_pb2.ListCloudTypesResponse(
             cloud_types=found.documented,
@@ -59,14 +59,14 @@ class CatalogServicer(service_pb2_grpc.CatalogServiceServicer):
     async def ListRegions(
         self, request: catalog_pb2.ListRegionsRequest, context: Context
     ) -> catalog_pb2.ListRegionsResponse:
-        project_from_pb(request.project_id)
+        validate_project_id(request.project_id)
         found = self._catalog.cloud_regions(request.cloud_type)
         return catalog_pb2.ListRegionsResponse(clouds=map(_regions_to_pb, found))
 
     async def ListQuotas(
         self, request: catalog_pb2.ListQuotasRequest, context: Context
     ) -> catalog_pb2.ListQuotasResponse:
-        quotas = await self._catalog.quotas(project_from_pb(request.project_id))
+        quotas = await self._catalog.quotas(validate_project_id(request.project_id))
         return catalog_pb2.ListQuotasResponse(
             quotas=[
                 catalog_pb2.Quota(

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from omsd.domain.caveats import CAVEAT_TEXTS
 from omsd.domain.errors import RequestError, Violation
 from omsd.domain.manifest import is_folder
-from omsd.domain.model import BandwidthWindow, ListFileRef, ListRecords, Location, TaskId, TaskSpec, TaskState
+from omsd.domain.model import BandwidthWindow, ListFileRef, ListRecords, Location, TaskSpec, TaskState
 from omsd.domain.notices import SmnInfo
 from omsd.pb.v1 import task_pb2, types_pb2
 from omsd.service import requests
@@ -22,26 +22,9 @@ from omsd.service.views import TaskPage, TaskView
 if TYPE_CHECKING:
     from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper as EnumWrapper
 
-PROJECT_ID_MAX = 1024
 OBS_SYSTEM = "BUCKET"
 
 Number = TypeVar("Number", bound=int)
-
-
-def project_from_pb(project_id: str) -> str:
-    """The project of a call. Raises RequestError if there is none or it is too long."""
-    if not project_id:
-        raise RequestError.of_field("OMS.1004", "project_id", "is required")
-    if len(project_id) > PROJECT_ID_MAX:
-        raise RequestError.of_field("OMS.1003", "project_id", f"has at most {PROJECT_ID_MAX} characters")
-    return project_id
-
-
-def task_id_from_pb(task_id: int) -> TaskId:
-    """The task a call is about. Raises RequestError if none is named."""
-    if task_id == 0:
-        raise RequestError.of_field("OMS.1004", "task_id", "is required")
-    return TaskId(task_id)
 
 
 def create_from_pb(message: task_pb2.CreateTaskRequest) -> requests.CreateTask:

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from omsd.api.grpc.mapping import EnumReader, cdn_from_pb, given, number_of
-from omsd.domain.errors import RequestError
 from omsd.pb.v1 import sync_pb2, types_pb2
 from omsd.service import sync_requests
 from omsd.service.syncs import StatisticsView, SyncPage, SyncView
-
-
-def sync_task_id_from_pb(sync_task_id: str) -> str:
-    """The task a call is about. Raises RequestError if none is named."""
-    if not sync_task_id:
-        raise RequestError.of_field("OMS.1004", "sync_task_id", "is required")
-    return sync_task_id
 
 
 def create_from_pb(message: sync_pb2.CreateSyncTaskRequest) -> sync_requests.CreateSyncTask:

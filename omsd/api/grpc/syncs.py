@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from grpc import aio
 
 from omsd.api.grpc import sync_mapping
-from omsd.api.grpc.mapping import project_from_pb
 from omsd.domain.sync import SyncTask
 from omsd.pb.v1 import sync_pb2, sync_pb2_grpc
 from omsd.service import sync_requests
+from omsd.service.identifiers import validate_project_id, validate_sync_task_id
 from omsd.service.syncs import EventSecret, StatisticsView, SyncPage, SyncView
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ class SyncServicer(sync_pb2_grpc.SyncTaskServiceServicer):
     async def CreateSyncTask(
         self, request: sync_pb2.CreateSyncTaskRequest, context: Context
     ) -> sync_pb2.CreateSyncTaskResponse:
-        project_id = project_from_pb(request.project_id)
+        project_id = validate_project_id(request.project_id)
         task = await self._syncs.create(project_id, sync_mapping.create_from_pb(request))
         return sync_pb2.CreateSyncTaskResponse(sync_task_id=task.sync_task_id)
 
     async def ListSyncTasks(
         self, request: sync_pb2.ListSyncTasksRequest, context: Context
     ) -> sync_pb2.ListSyncTasksResponse:
-        project_id = project_from_pb(request.project_id)
+        project_id = validate_project_id(request.project_id)
         page = await self._syncs.list(project_id, sync_mapping.list_from_pb(request))
         return sync_mapping.page_to_pb(page)
 
@@ -112,4 +112,4 @@ def _task_of(
     | sync_pb2.DeleteSyncTaskRequest
     | sync_pb2.RotateSyncEventSecretRequest,
 ) -> tuple[str, str]:
-    return project_from_pb(request.project_id), sync_mapping.sync_task_id_from_pb(request.sync_task_id)
+    return validate_project_id(request.project_id), validate_sync_task_id(request.sync_task_id)

@@ -12,6 +12,7 @@ from omsd.api.grpc.watches import Watches
 from omsd.domain.model import Task, TaskId
 from omsd.pb.v1 import service_pb2_grpc, task_pb2
 from omsd.service import requests
+from omsd.service.identifiers import validate_project_id, validate_task_id
 from omsd.service.views import TaskPage, TaskView
 
 if TYPE_CHECKING:
@@ -45,48 +46,48 @@ class TaskServicer(service_pb2_grpc.MigrationTaskServiceServicer):
     async def CreateTask(
         self, request: task_pb2.CreateTaskRequest, context: Context
     ) -> task_pb2.CreateTaskResponse:
-        project_id = mapping.project_from_pb(request.project_id)
+        project_id = validate_project_id(request.project_id)
         task = await self._tasks.create(project_id, mapping.create_from_pb(request))
         return task_pb2.CreateTaskResponse(id=task.task_id, task_name=task.name)
 
     async def GetTask(self, request: task_pb2.GetTaskRequest, context: Context) -> task_pb2.Task:
-        project_id = mapping.project_from_pb(request.project_id)
-        view = await self._tasks.get(project_id, mapping.task_id_from_pb(request.task_id))
+        project_id = validate_project_id(request.project_id)
+        view = await self._tasks.get(project_id, validate_task_id(request.task_id))
         return mapping.task_to_pb(view)
 
     async def ListTasks(
         self, request: task_pb2.ListTasksRequest, context: Context
     ) -> task_pb2.ListTasksResponse:
-        project_id = mapping.project_from_pb(request.project_id)
+        project_id = validate_project_id(request.project_id)
         return mapping.page_to_pb(await self._tasks.list(project_id, mapping.list_from_pb(request)))
 
     async def StartTask(
         self, request: task_pb2.StartTaskRequest, context: Context
     ) -> task_pb2.StartTaskResponse:
-        project_id = mapping.project_from_pb(request.project_id)
-        task_id = mapping.task_id_from_pb(request.task_id)
+        project_id = validate_project_id(request.project_id)
+        task_id = validate_task_id(request.task_id)
         await self._tasks.start(project_id, task_id, mapping.start_from_pb(request))
         return task_pb2.StartTaskResponse()
 
     async def StopTask(
         self, request: task_pb2.StopTaskRequest, context: Context
     ) -> task_pb2.StopTaskResponse:
-        project_id = mapping.project_from_pb(request.project_id)
-        await self._tasks.stop(project_id, mapping.task_id_from_pb(request.task_id))
+        project_id = validate_project_id(request.project_id)
+        await self._tasks.stop(project_id, validate_task_id(request.task_id))
         return task_pb2.StopTaskResponse()
 
     async def DeleteTask(
         self, request: task_pb2.DeleteTaskRequest, context: Context
     ) -> task_pb2.DeleteTaskResponse:
-        project_id = mapping.project_from_pb(request.project_id)
-        await self._tasks.delete(project_id, mapping.task_id_from_pb(request.task_id))
+        project_id = validate_project_id(request.project_id)
+        await self._tasks.delete(project_id, validate_task_id(request.task_id))
         return task_pb2.DeleteTaskResponse()
 
     async def UpdateBandwidthPolicy(
         self, request: task_pb2.UpdateBandwidthPolicyRequest, context: Context
     ) -> task_pb2.UpdateBandwidthPolicyResponse:
-        project_id = mapping.project_from_pb(request.project_id)
-        task_id = mapping.task_id_from_pb(request.task_id)
+        project_id = validate_project_id(request.project_id)
+        task_id = validate_task_id(request.task_id)
         rules = mapping.rules_from_pb(request.bandwidth_policy)
         await self._tasks.update_bandwidth(project_id, task_id, rules)
         return task_pb2.UpdateBandwidthPolicyResponse()
@@ -94,15 +95,15 @@ class TaskServicer(service_pb2_grpc.MigrationTaskServiceServicer):
     async def BatchUpdateTasks(
         self, request: task_pb2.BatchUpdateTasksRequest, context: Context
     ) -> task_pb2.BatchUpdateTasksResponse:
-        project_id = mapping.project_from_pb(request.project_id)
+        project_id = validate_project_id(request.project_id)
         await self._tasks.batch_update(project_id, mapping.batch_update_from_pb(request))
         return task_pb2.BatchUpdateTasksResponse()
 
     async def WatchTask(  # type: ignore[override]
         self, request: task_pb2.WatchTaskRequest, context: Context
     ) -> None:
-        project_id = mapping.project_from_pb(request.project_id)
-        task_id = mapping.task_id_from_pb(request.task_id)
+        project_id = validate_project_id(request.project_id)
+        task_id = validate_task_id(request.task_id)
 
         async def write(view: TaskView) -> None:
             await context.write(task_pb2.WatchTaskResponse(task=mapping.task_to_pb(view)))

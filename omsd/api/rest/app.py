@@ -38,10 +38,10 @@ from omsd.domain.access import ANYBODY, Principal
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.signature import SignedRequest
 from omsd.service.audit import CANCELLED, OK, audit
+from omsd.service.identifiers import validate_project_id
 from omsd.telemetry.logging import bind_log_context, debug_switch, get_logger
 
 MAX_CALLS = 1024
-PROJECT_ID_MAX = 1024
 JSON = "application/json;charset=utf-8"
 REQUEST_ID = "X-Request-Id"
 # What clients send when they were not told their project.
@@ -305,8 +305,8 @@ def _check_project(path: Mapping[str, str]) -> None:
         raise RequestError.of_field(
             "OMS.0064", "project_id", "the client has no project ID; give it one beside its keys"
         )
-    if project_id is not None and len(project_id) > PROJECT_ID_MAX:
-        raise RequestError.of_field("OMS.1003", "project_id", f"has at most {PROJECT_ID_MAX} characters")
+    if project_id is not None:
+        validate_project_id(project_id)
 
 
 def _refused(error: RequestError, route: Route | None, version: Version) -> Answer:

@@ -15,6 +15,8 @@ from omsd.api.rest.table import Access, Answer, Call, Route, Version
 from omsd.domain.access import Project
 from omsd.domain.errors import RequestError
 from omsd.service.access import TokenRequest
+from omsd.service.findings import Findings
+from omsd.service.needs import IAM_USER_NEEDS
 
 _PASSWORD = "password"  # noqa: S105 - the name of a method
 
@@ -142,13 +144,16 @@ def token_request_of(body: TokenBody) -> TokenRequest:
     given = identity.password or PasswordBody()
     user = given.user or UserBody()
     password = user.password if user.password is not None else given.password
-    if not user.name:
-        raise RequestError.of_field("OMS.1004", "auth.identity.password.user.name", "is mandatory")
-    if not password:
-        raise RequestError.of_field("OMS.1004", "auth.identity.password.user.password", "is mandatory")
+    findings = Findings()
+    findings.need(
+        IAM_USER_NEEDS, UserBody(name=user.name, password=password), at="auth.identity.password.user"
+    )
+    findings.raise_if_any()
     scope = body.auth.scope or body.scope or Scope()
     project, domain = scope.project or NameOrId(), user.domain or NameOrId()
-    return TokenRequest(user.name, password, domain.name or domain.id or "", project.id or project.name or "")
+    return TokenRequest(
+        user.name or "", password or "", domain.name or domain.id or "", project.id or project.name or ""
+    )
 
 
 def _project_answer(project: Project, base: str) -> ProjectAnswer:

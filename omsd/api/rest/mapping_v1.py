@@ -11,6 +11,9 @@ from omsd.domain.model import CloudType, ListRecords, Location, TaskSpec, TaskSt
 from omsd.domain.notices import SmnInfo
 from omsd.service import requests
 from omsd.service.catalog import ApiVersion
+from omsd.service.findings import Findings
+from omsd.service.limits import V1_LIST_LIMITS
+from omsd.service.needs import V1_LIST_NEEDS
 from omsd.service.views import TaskView
 
 START, STOP, CHANGE_BANDWIDTH = "start", "stop", "change_bandwidthpolicy"
@@ -29,9 +32,6 @@ def create_of(body: bodies_v1.CreateTask) -> requests.CreateTask:
     kind = (task_type or "object").lower()
     if kind in ("object", "prefix") and keys is not None and all(key == _ROOT for key in keys):
         keys, task_type = ("",), "prefix"
-    enable_kms = body.enable_kms_v2 if body.enable_kms is None else body.enable_kms
-    if enable_kms is None:
-        raise RequestError.of_field("OMS.1004", "enable_kms", "is mandatory")
     return requests.CreateTask(
         src_node=requests.SrcNode(
             cloud_type=src.cloud_type,
@@ -48,7 +48,7 @@ def create_of(body: bodies_v1.CreateTask) -> requests.CreateTask:
         ),
         task_type=task_type,
         description=body.description,
-        enable_kms=enable_kms,
+        enable_kms=body.enable_kms_v2 if body.enable_kms is None else body.enable_kms,
         migrate_since=body.migrate_since,
         bandwidth_policy=rules_of(body.bandwidth_policy),
         source_cdn=cdn_of(body.source_cdn),
@@ -74,19 +74,18 @@ def start_of(body: bodies_v1.TaskOperation) -> requests.StartTask:
 
 def list_of(query: bodies_v1.ListQuery) -> requests.ListTasks:
     """The call as written. Raises RequestError if start or limit is missing, or the state is no number from 0 to 5."""
-    for name in ("start", "limit"):
-        if getattr(query, name) is None:
-            raise RequestError.of_field("OMS.1004", name, "is mandatory unless totalcount=true is given")
-    return requests.ListTasks(limit=query.limit, offset=query.start, status=state_of(query.state))
+    findings = Findings()
+    findings.need(V1_LIST_NEEDS, query)
+    findings.raise_if_any()
+    return requests.ListTasks(limit=query.limit, offset=query.start, status=state_of(query))
 
 
-def state_of(state: int | None) -> int | None:
-    """The state to look for in V2's numbers; 0, which no task is ever in, becomes the one that V2 never uses."""
-    if state is None:
-        return None
-    if not 0 <= state <= 5:
-        raise RequestError.of_field("OMS.0052", "state", "must be an integer from 0 to 5")
-    return state or 6
+def state_of(query: bodies_v1.ListQuery) -> int | None:
+    """The state to look for in V2's numbers; 0, which no task is ever in, becomes the one that V2 never uses. Raises RequestError."""
+    findings = Findings()
+    findings.check(V1_LIST_LIMITS, query)
+    findings.raise_if_any()
+    return None if query.state is None else query.state or 6
 
 
 def _smn_answer(info: SmnInfo | None) -> bodies_v1.SmnAnswer | msgspec.UnsetType:

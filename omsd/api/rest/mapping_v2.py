@@ -15,7 +15,6 @@ from omsd.service.views import TaskPage, TaskView
 
 OBS_SYSTEM = "BUCKET"
 NORMAL_TASK, GROUP_TASK = "NORMAL_TASK", "GROUP_TASK"
-TASK_ID_MAX = 9_999_999_999_999_999
 
 
 def task_id_of(text: str) -> TaskId:

@@ -34,7 +34,7 @@ async def _create(services: Services, call: Call) -> TaskCreated:
 async def _list(services: Services, call: Call) -> tuple[bodies_v1.Task, ...] | bodies_v1.TaskCount:
     query: bodies_v1.ListQuery = call.query
     if (query.totalcount or "").lower() == "true":
-        wanted = ListTasks(limit=1, status=mapping_v1.state_of(query.state))
+        wanted = ListTasks(limit=1, status=mapping_v1.state_of(query))
         return bodies_v1.TaskCount(taskcount=(await services.tasks.list(call.project_id, wanted)).count)
     page = await services.tasks.list(call.project_id, mapping_v1.list_of(query))
     return tuple(map(mapping_v1.task_answer, page.tasks))
