@@ -8,8 +8,8 @@ from omsd.service.limits import DESCRIPTION_LIMITS, LONG_MAX, Count, Limits, Num
 from omsd.service.requests import Dialect
 
 MAX_EVENTS = 100
-# Four digits of a year still fit; far beyond them no calendar goes.
-_LAST_MS = 253_402_214_399_999
+# Until 9999-11-30: the month that follows is still in the calendar, in every zone.
+_LAST_MS = 253_399_535_999_999
 
 # The ends are checked as those of a migration task; the description has the characters of V1.
 CREATE_SYNC_LIMITS: Limits = DESCRIPTION_LIMITS[Dialect.V1]

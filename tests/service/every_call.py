@@ -304,6 +304,13 @@ CALLS = [
         choices=names.LIST_SYNC_CHOICES,
     ),
     Call(
+        name="sync get",
+        base=Alone(query_time=1),
+        send=lambda request: driven(SYNCS.get(PROJECT, "x", request.query_time)),
+        limits=limits_at("query_time", sync_limits.MONTH_LIMITS),
+        choices={},
+    ),
+    Call(
         name="sync statistics",
         base=SyncStatistics(data_type=("REQUEST",)),
         send=lambda request: driven(SYNCS.statistics(PROJECT, "x", request)),
