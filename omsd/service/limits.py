@@ -165,7 +165,13 @@ LIST_LIMITS: Limits = MappingProxyType(
     }
 )
 
-V1_LIST_LIMITS: Limits = MappingProxyType({"state": Number(0, 5, code="OMS.0052")})
+V1_LIST_LIMITS: Limits = MappingProxyType(
+    {
+        "start": LIST_LIMITS["offset"],
+        "limit": LIST_LIMITS["limit"],
+        "state": Number(0, 5, code="OMS.0052"),
+    }
+)
 
 BATCH_LIMITS: Limits = MappingProxyType(
     {

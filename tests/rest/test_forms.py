@@ -100,6 +100,13 @@ def test_the_content_type_must_be_json_where_there_is_a_body(http: Http) -> None
     assert packed.code == "OMS.1006"
 
 
+@pytest.mark.parametrize("field", ["start=-1&limit=1", "limit=101&start=0"])
+def test_v1_is_told_of_numbers_by_its_own_names(http: Http, field: str) -> None:
+    reply = http.v1("GET", f"/task?{field}")
+    assert (reply.status, reply.code) == (400, "S3M.0051")
+    assert reply.json["error_msg"].startswith(field.partition("=")[0] + ": ")
+
+
 def test_unknown_fields_are_left_out(http: Http) -> None:
     assert http.call("POST", TASKS, {"no_such_field": {"deep": [1]}}).code == "OMS.1004"
 

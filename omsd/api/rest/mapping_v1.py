@@ -73,7 +73,7 @@ def start_of(body: bodies_v1.TaskOperation) -> requests.StartTask:
 
 
 def list_of(query: bodies_v1.ListQuery) -> requests.ListTasks:
-    """The call as written. Raises RequestError if start or limit is missing, or the state is no number from 0 to 5."""
+    """The call as written. Raises RequestError if start or limit is missing, or a number is out of range."""
     findings = Findings()
     findings.need(V1_LIST_NEEDS, query)
     findings.raise_if_any()
