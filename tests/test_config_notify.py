@@ -43,6 +43,7 @@ def test_the_defaults_are_the_documented_quotas_and_no_topic() -> None:
         100,
         5,
     )
+    assert (quotas.v1_tasks_per_day, quotas.v1_waiting_tasks) == (200, 50)
     assert quotas.parallel_tasks == 0
     assert (settings.notify.deadline_s, settings.notify.give_up_after_s) == (15.0, 600.0)
     assert settings.notify.smn == settings.notify.topic == ()
@@ -138,6 +139,7 @@ def test_a_relative_secret_is_below_the_credentials_directory(tmp_path: Path, sk
     [
         ("[quotas]\ntasks_per_day = 0", "[quotas] tasks_per_day"),
         ("[quotas]\nwaiting_tasks = 'many'", "[quotas] waiting_tasks"),
+        ("[quotas]\nv1_tasks_per_day = 0", "[quotas] v1_tasks_per_day"),
         ("[quotas]\nparallel_tasks = -1", "[quotas] parallel_tasks"),
         ("[quotas]\ngroups = 1", "[quotas] groups: unknown key 'groups'"),
         ("[notify]\ndeadline_s = 0", "[notify] deadline_s"),

@@ -104,12 +104,15 @@ Number = Annotated[int, Meta(ge=1, le=1_000_000)]
 class QuotaSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What each project may have; the defaults are the documented ones.
 
-    tasks_per_day, groups_per_day: created in 24 hours. waiting_tasks: at this number no more can be created. parallel_tasks: that run at
-    once, 0 = as many as [server] max_parallel_tasks. sync_tasks: synchronization tasks.
+    tasks_per_day, groups_per_day: created in 24 hours. waiting_tasks: at this number no more can be created. v1_tasks_per_day,
+    v1_waiting_tasks: at these numbers of the same tasks no more can be created through V1. parallel_tasks: that run at once, 0 = as many
+    as [server] max_parallel_tasks. sync_tasks: synchronization tasks.
     """
 
     tasks_per_day: Number = 1500
     waiting_tasks: Number = 1500
+    v1_tasks_per_day: Number = 200
+    v1_waiting_tasks: Number = 50
     parallel_tasks: Annotated[int, Meta(ge=0, le=1000)] = 0
     groups_per_day: Number = 100
     sync_tasks: Number = 5

@@ -71,6 +71,8 @@ def quotas_of(settings: Settings) -> Quotas:
     return Quotas(
         tasks_per_day=quotas.tasks_per_day,
         waiting_tasks=quotas.waiting_tasks,
+        v1_tasks_per_day=quotas.v1_tasks_per_day,
+        v1_waiting_tasks=quotas.v1_waiting_tasks,
         parallel_tasks=quotas.parallel_tasks,
         groups_per_day=quotas.groups_per_day,
         sync_tasks=quotas.sync_tasks,

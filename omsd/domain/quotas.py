@@ -17,10 +17,16 @@ class CreationKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """Of each project. parallel_tasks 0: as many as run on the machine. Source: API reference 5.2.3, 5.3.1, 6.10."""
+    """Of each project. parallel_tasks 0: as many as run on the machine.
+
+    v1_tasks_per_day, v1_waiting_tasks: at these numbers of the same tasks none is created through V1.
+    Source: API reference 5.2.3, 5.3.1, 6.2, 6.10.
+    """
 
     tasks_per_day: int = 1500
     waiting_tasks: int = 1500
+    v1_tasks_per_day: int = 200
+    v1_waiting_tasks: int = 50
     parallel_tasks: int = 0
     groups_per_day: int = 100
     sync_tasks: int = 5

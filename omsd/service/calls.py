@@ -17,11 +17,12 @@ from omsd.domain.model import (
     TaskId,
     TaskSpec,
 )
+from omsd.service.requests import Dialect
 
 
 @dataclass(frozen=True, slots=True)
 class CreateTask:
-    """request_fingerprint: of everything asked for but secrets; request_id "" = none."""
+    """request_fingerprint: of everything asked for but secrets; request_id "" = none. dialect: whose quotas hold."""
 
     project_id: str
     spec: TaskSpec
@@ -30,6 +31,7 @@ class CreateTask:
     windows: tuple[BandwidthWindow, ...]
     request_id: str
     request_fingerprint: str
+    dialect: Dialect = Dialect.V2
 
 
 @dataclass(frozen=True, slots=True)

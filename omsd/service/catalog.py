@@ -16,6 +16,7 @@ from omsd.service.findings import Findings
 from omsd.service.limits import API_VERSION_LIMITS
 from omsd.service.needs import NAMED
 from omsd.service.quotas import RUNNING, QuotaKeeper
+from omsd.service.requests import Dialect
 
 # The order of the API reference (5.6.1), which forgets Google.
 _DOCUMENTED_CLOUDS = (
@@ -167,6 +168,8 @@ class CatalogService:
         """The limits of the project, and how much of each is used. Source: API reference 5.2.3, 5.3.1, 6.10."""
         quotas, now_ms = self._quotas.quotas, int(self._clock.now_s() * 1000)
         machine = self._max_parallel_tasks
+        waiting_num = await self._store.count_in(project_id, (TaskState.WAITING,))
+        created_num = await self._quotas.created_num(project_id, CreationKind.TASK, now_ms)
         sync_num = sum(task.project_id == project_id for task in await self._sync_tasks.tasks())
         return (
             Quota(
@@ -178,13 +181,13 @@ class CatalogService:
             Quota(
                 "WaitingTaskNum",
                 quotas.waiting_tasks,
-                await self._store.count_in(project_id, (TaskState.WAITING,)),
+                waiting_num,
                 "tasks of the project that wait",
             ),
             Quota(
                 "CreatedTaskNum",
                 quotas.tasks_per_day,
-                await self._quotas.created_num(project_id, CreationKind.TASK, now_ms),
+                created_num,
                 "tasks of the project created in the last 24 hours, deleted ones too; not those of task groups",
             ),
             Quota(
@@ -192,6 +195,18 @@ class CatalogService:
                 quotas.groups_per_day,
                 await self._quotas.created_num(project_id, CreationKind.GROUP, now_ms),
                 "task groups of the project created in the last 24 hours, deleted ones too",
+            ),
+            Quota(
+                "V1WaitingTaskNum",
+                self._quotas.waiting_limit(Dialect.V1).num,
+                waiting_num,
+                "as WaitingTaskNum; at the limit no task is created through V1",
+            ),
+            Quota(
+                "V1CreatedTaskNum",
+                self._quotas.daily_limit(Dialect.V1).num,
+                created_num,
+                "as CreatedTaskNum; at the limit no task is created through V1",
             ),
             Quota("SyncTaskNum", quotas.sync_tasks, sync_num, "synchronization tasks of the project"),
         )

@@ -118,7 +118,7 @@ class GroupBook:
             if earlier is not None:
                 return same_group(earlier, wish.request_fingerprint)
         now_ms = int(self._clock.now_s() * 1000)
-        await self._quotas.check_creation(wish.project_id, CreationKind.GROUP, now_ms)
+        await self._quotas.check_group(wish.project_id, now_ms)
         if not self._state.last_group_number:
             self._state.last_group_number = await self._store.last_group_number()
         group = TaskGroup(

@@ -10,7 +10,6 @@ from omsd.domain.group import GroupState, GroupSums, MemberTally, TaskGroup
 from omsd.domain.model import Credentials, TaskId, TaskState
 from omsd.domain.notices import group_owner
 from omsd.domain.object_lists import group_folder
-from omsd.domain.quotas import CreationKind
 from omsd.ports.clock import Clock
 from omsd.ports.groupstore import GroupQuery, GroupStore
 from omsd.ports.notices import NoticeStore
@@ -78,7 +77,7 @@ class GroupService:
                 return same_group(earlier, fingerprint)
         # The ledger decides; but who has no room left need not wait for two clouds to hear it, nor bother them.
         now_ms = int(self._clock.now_s() * 1000)
-        await self._quotas.check_creation(project_id, CreationKind.GROUP, now_ms)
+        await self._quotas.check_group(project_id, now_ms)
         await self._ends.check(valid.spec, valid.credentials)
         wish = CreateGroup(project_id, valid.spec, valid.credentials, valid.windows, request_id, fingerprint)
         group = await self._channel.call(wish)

@@ -222,7 +222,7 @@ class Ledger:
             return same_request(earlier, wish.request_fingerprint)
         now_ms = int(self._clock.now_s() * 1000)
         # All before is committed, and nobody else creates: of two calls that race the second finds the first.
-        await self._quotas.check_task(wish.project_id, now_ms)
+        await self._quotas.check_task(wish.project_id, now_ms, wish.dialect)
         stage.changes.append(NoteCreation(wish.project_id, CreationKind.TASK, now_ms))
         new = NewTask(
             project_id=wish.project_id,

@@ -80,10 +80,17 @@ class TaskService:
             if earlier is not None:
                 return same_request(earlier, fingerprint)
         # The ledger decides; but who has no room left need not wait for two clouds to hear it, nor bother them.
-        await self._quotas.check_task(project_id, int(self._clock.now_s() * 1000))
+        await self._quotas.check_task(project_id, int(self._clock.now_s() * 1000), request.dialect)
         await self._ends.check(valid.spec, valid.credentials)
         wish = CreateTask(
-            project_id, valid.spec, valid.credentials, valid.priority, valid.windows, request_id, fingerprint
+            project_id,
+            valid.spec,
+            valid.credentials,
+            valid.priority,
+            valid.windows,
+            request_id,
+            fingerprint,
+            request.dialect,
         )
         task = await self._channel.call(wish)
         if not isinstance(task, Task):

@@ -120,7 +120,7 @@ def test_every_cloud_has_a_home_to_ask_about_its_accounts(cloud: CloudType) -> N
 async def test_quotas_are_counted_in_the_store_and_survive_a_restart(tmp_path: Path) -> None:
     world, clock = World({"a": 1}), FakeClock()
     async with control_process(tmp_path, world, clock=clock, max_parallel_tasks=1) as control:
-        assert await counted(control) == (0, 0, 0, 0, 0)
+        assert await counted(control) == (0, 0, 0, 0, 0, 0, 0)
         first = await control.service.create(PROJECT, create_request())
         await control.reach(first.task_id, TaskState.MIGRATING)
         for project in (PROJECT, PROJECT, "another"):
@@ -130,13 +130,13 @@ async def test_quotas_are_counted_in_the_store_and_survive_a_restart(tmp_path: P
         await control.service.delete(PROJECT, gone.task_id)
         await control.store.commit([NoteCreation(PROJECT, CreationKind.GROUP, int(clock.now_s() * 1000))])
         await control.settle()
-        assert await counted(control) == (1, 2, 4, 1, 0)
-        assert await counted(control, "another") == (0, 1, 1, 0, 0)
+        assert await counted(control) == (1, 2, 4, 1, 2, 4, 0)
+        assert await counted(control, "another") == (0, 1, 1, 0, 1, 1, 0)
     async with control_process(tmp_path, world, clock=clock, max_parallel_tasks=1) as control:
         await control.reach(first.task_id, TaskState.MIGRATING)
-        assert await counted(control) == (1, 2, 4, 1, 0)
+        assert await counted(control) == (1, 2, 4, 1, 2, 4, 0)
         clock.advance(24 * 60 * 60)
-        assert await counted(control) == (1, 2, 0, 0, 0)
+        assert await counted(control) == (1, 2, 0, 0, 2, 0, 0)
 
 
 async def counted(control: Control, project: str = PROJECT) -> tuple[int, ...]:
@@ -155,6 +155,8 @@ async def counted(control: Control, project: str = PROJECT) -> tuple[int, ...]:
         ("WaitingTaskNum", 1500),
         ("CreatedTaskNum", 1500),
         ("CreatedGroupNum", 100),
+        ("V1WaitingTaskNum", 50),
+        ("V1CreatedTaskNum", 200),
         ("SyncTaskNum", 5),
     ]
     return tuple(quota.used for quota in quotas)

@@ -14,7 +14,7 @@ from omsd.domain.model import TaskState
 from omsd.domain.quotas import CreationKind, Quotas
 from omsd.ports.taskstore import NoteCreation
 from omsd.service.group_planner import ROOM_WAIT_S
-from omsd.service.requests import ListTasks
+from omsd.service.requests import Dialect, ListTasks
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
@@ -114,6 +114,46 @@ async def test_waiting_tasks_are_limited_until_one_of_them_begins(tmp_path: Path
         assert await control.quotas.created_num(PROJECT, CreationKind.TASK, now_ms) == 4
 
 
+async def test_through_v1_fewer_are_created_and_all_are_counted(tmp_path: Path) -> None:
+    quotas, clock = Quotas(tasks_per_day=3, v1_tasks_per_day=2), FakeClock()
+    v1 = {"dialect": Dialect.V1, "thread_num": 1, "enable_kms": False}
+    async with control_process(tmp_path, World(WORLD), clock=clock, quotas=quotas, slots=0) as control:
+        await create(control, **v1)
+        clock.advance(HOUR_S)
+        await create(control)
+        error = await refusal(control, **v1)
+        assert error.code == "OMS.1021"
+        assert "has created 2 migration tasks in the last 24 hours and may create 2" in error.message
+        assert "([quotas] v1_tasks_per_day)" in error.message
+        await create(control)
+        await create(control, "another", **v1)
+    async with control_process(tmp_path, World(WORLD), clock=clock, quotas=quotas, slots=0) as control:
+        # Three have been created, and there is room for a second one when only one of them is left.
+        assert "in 24h00m00s" in (await refusal(control, **v1)).message
+        assert "([quotas] tasks_per_day)" in (await refusal(control)).message
+
+
+async def test_fewer_tasks_may_wait_for_those_who_come_through_v1(tmp_path: Path) -> None:
+    v1 = {"dialect": Dialect.V1, "thread_num": 1, "enable_kms": False}
+    quotas = Quotas(waiting_tasks=2, v1_waiting_tasks=1)
+    async with control_process(tmp_path, World(WORLD), quotas=quotas, max_parallel_tasks=1) as control:
+        await control.reach(await create(control, **v1), TaskState.MIGRATING)
+        results = await asyncio.gather(*(create(control, **v1) for _ in range(5)), return_exceptions=True)
+        refused = [result for result in results if isinstance(result, RequestError)]
+        assert [error.code for error in refused] == ["OMS.0077"] * 4
+        assert "may have 1 ([quotas] v1_waiting_tasks)" in refused[0].message
+        await create(control)
+        assert "may have 2 ([quotas] waiting_tasks)" in (await refusal(control)).message
+
+
+async def test_v1_is_no_way_around_the_limits_of_the_project(tmp_path: Path) -> None:
+    quotas = Quotas(tasks_per_day=1, waiting_tasks=1)
+    v1 = {"dialect": Dialect.V1, "thread_num": 1, "enable_kms": False}
+    async with control_process(tmp_path, World(WORLD), quotas=quotas, slots=0) as control:
+        await create(control)
+        assert "([quotas] tasks_per_day)" in (await refusal(control, **v1)).message
+
+
 async def test_one_project_never_takes_the_places_of_others(tmp_path: Path) -> None:
     quotas = Quotas(parallel_tasks=2)
     async with control_process(
@@ -150,10 +190,10 @@ async def test_groups_are_counted_by_the_same_keeper(tmp_path: Path) -> None:
     async with control_process(tmp_path, World(WORLD), clock=clock, quotas=quotas) as control:
         for _ in range(2):
             now_ms = int(clock.now_s() * 1000)
-            await control.quotas.check_creation(PROJECT, CreationKind.GROUP, now_ms)
+            await control.quotas.check_group(PROJECT, now_ms)
             await control.store.commit([NoteCreation(PROJECT, CreationKind.GROUP, now_ms)])
         with pytest.raises(RequestError, match=r"may create 2 .*groups_per_day.*in 24h00m00s") as caught:
-            await control.quotas.check_creation(PROJECT, CreationKind.GROUP, now_ms)
+            await control.quotas.check_group(PROJECT, now_ms)
         assert caught.value.code == "OMS.1037"
         await create(control)
 
