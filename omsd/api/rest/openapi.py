@@ -19,6 +19,7 @@ _MEANINGS = {
     401: "Who is calling was not proved",
     403: "The caller may not do this",
     404: "There is no such thing",
+    405: "The path has no such method",
     413: "The body is larger than 12 MB",
     500: "The server failed; its log has the request id",
     503: "Busy; to be repeated later",
@@ -27,6 +28,13 @@ _REQUEST_ID = {
     "X-Request-Id": {
         "description": "The id of the request in the server's log",
         "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    }
+}
+_ALLOW = {
+    "Allow": {
+        "description": "The methods that the path has",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Z]+(, [A-Z]+)*$"},
     }
 }
 
@@ -123,15 +131,19 @@ def _responses(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     for status in statuses_of(route):
         responses[str(status)] = {
             "description": _MEANINGS[status],
-            "headers": _REQUEST_ID,
+            "headers": _REQUEST_ID | (_ALLOW if status == 405 else {}),
             "content": error,
         }
     return responses
 
 
 def statuses_of(route: Route) -> tuple[int, ...]:
-    """The statuses of refusals that a route can answer with."""
-    found = {400, 413, 500, 503}
+    """The statuses of refusals that a route can answer with.
+
+    405 is of the path: it is what the methods get that are not in the document, and what a value gets that makes the path another one
+    (`batch-update` as a task_id).
+    """
+    found = {400, 405, 413, 500, 503}
     if route.access is not Access.OPEN:
         found |= {401, 403}
     if route.name == "create_token":
