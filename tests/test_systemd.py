@@ -74,6 +74,7 @@ def test_the_sample_shows_the_defaults(sample: Settings) -> None:
     assert sample.server == default.server
     assert sample.limits == default.limits
     assert sample.groups == default.groups
+    assert (sample.quotas, sample.http) == (default.quotas, default.http)
     assert sample.network == default.network
     assert (sample.tls, sample.auth) == (default.tls, default.auth)
     assert sample.log.level == default.log.level

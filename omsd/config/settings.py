@@ -118,6 +118,18 @@ class QuotaSettings(msgspec.Struct, frozen=True, kw_only=True):
     sync_tasks: Number = 5
 
 
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections of callers to the REST API, and as many to where event notifications are taken.
+
+    head_timeout_s: from the beginning of a connection, later from the first byte of a request, to the end of the request's head.
+    keepalive_timeout_s: from an answer to the next request. max_connections: open at once.
+    """
+
+    head_timeout_s: Seconds = 10.0
+    keepalive_timeout_s: Seconds = 75.0
+    max_connections: Annotated[int, Meta(ge=1, le=100_000)] = 2000
+
+
 class NetworkSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How other machines are reached.
 
@@ -193,6 +205,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quotas: QuotaSettings
     notify: NotifySettings
     groups: GroupSettings
+    http: HttpSettings
     network: NetworkSettings
     tls: TlsSettings
     auth: AuthSettings
@@ -207,6 +220,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "quotas": QuotaSettings,
     "notify": NotifySettings,
     "groups": GroupSettings,
+    "http": HttpSettings,
     "network": NetworkSettings,
     "tls": TlsSettings,
     "auth": AuthSettings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from omsd.api.connections import ConnectionLimits
 from omsd.api.grpc.server import Certificate
 from omsd.config import Settings, is_local
 from omsd.telemetry.logging import get_logger
@@ -42,7 +43,7 @@ def make_rest_server(settings: Settings, services: Services) -> RestServer | Non
     if tls.cert_file is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(tls.cert_file, tls.key_file)
-    return RestServer(RestApp(services), listen=listen, tls=context)
+    return RestServer(RestApp(services), listen=listen, tls=context, limits=_connection_limits(settings))
 
 
 def make_event_server(settings: Settings, receiver: EventReceiver) -> EventServer | None:
@@ -54,4 +55,10 @@ def make_event_server(settings: Settings, receiver: EventReceiver) -> EventServe
 
     cert_file, key_file = sync.events_cert_file or tls.cert_file, sync.events_key_file or tls.key_file
     key_pair = KeyPair(cert_file, key_file) if cert_file is not None and key_file is not None else None
-    return EventServer(receiver, listen=sync.events_listen, key_pair=key_pair)
+    limits = _connection_limits(settings)
+    return EventServer(receiver, listen=sync.events_listen, key_pair=key_pair, limits=limits)
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    http = settings.http
+    return ConnectionLimits(http.head_timeout_s, http.keepalive_timeout_s, http.max_connections)

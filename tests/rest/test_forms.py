@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.rest.harness import PROJECT, Http, RestDaemon
+from tests.servers import free_port
 
 TASKS = f"/v2/{PROJECT}/tasks"
 
@@ -202,3 +204,19 @@ def test_two_servers_do_not_share_an_address(
     with pytest.raises(AssertionError, match="rest_listen"):
         asyncio.run(second.start())
     second.end()
+
+
+def test_what_is_configured_of_connections_holds_for_both_servers(tmp_path: Path) -> None:
+    events_port = free_port()
+    daemon = RestDaemon(tmp_path, workers=1)
+    limits = {"OMSD_HTTP__HEAD_TIMEOUT_S": "0.3", "OMSD_SYNC__EVENTS_LISTEN": f"127.0.0.1:{events_port}"}
+    try:
+        asyncio.run(daemon.start(limits))
+        for port in (daemon.rest_port, events_port):
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as plain:
+                plain.sendall(b"GET /healthz HTTP/1.1\r\n")
+                assert plain.recv(1) == b""
+        assert Http(daemon.url).call("GET", "/healthz").status == 200
+        assert asyncio.run(daemon.stop()) == 0
+    finally:
+        daemon.end()

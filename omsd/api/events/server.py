@@ -9,10 +9,11 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from aiohttp import web
 
+from omsd.api.connections import ConnectionLimits, Connections
 from omsd.api.events.answers import INTERNAL_CODE, error_answer, receipt_answer, refusal_answer
 from omsd.api.events.payload import read_notification
 from omsd.domain.bucket_events import Notification
@@ -25,7 +26,7 @@ _log = get_logger(__name__)
 
 BODY_MAX_BYTES = 1024 * 1024
 # A body arrives within this, whoever sends it.
-_BODY_DEADLINE_S = 30.0
+BODY_TIMEOUT_S = 30.0
 # Bodies in memory at once; more are asked to come later.
 _MOST_AT_ONCE = 64
 
@@ -54,46 +55,60 @@ class KeyPair:
 class EventServer:
     """Answers from start() to stop(). listen: host:port or unix:/path."""
 
-    def __init__(self, receiver: Receiver, *, listen: str, key_pair: KeyPair | None = None) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        *,
+        listen: str,
+        key_pair: KeyPair | None = None,
+        limits: ConnectionLimits | None = None,
+        body_timeout_s: float = BODY_TIMEOUT_S,
+    ) -> None:
         self._receiver = receiver
         self._listen = listen
         self._key_pair = key_pair
         self._at_once = 0
+        self._connections = Connections(limits or ConnectionLimits())
+        self._body_timeout_s = body_timeout_s
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
 
     async def start(self) -> str:
         """Listen and answer. Returns the address, with the port that was given for port 0. Raises EventsListenError."""
-        app = web.Application(middlewares=[_framed], client_max_size=BODY_MAX_BYTES)
+        tls = _tls_of(self._key_pair) if self._key_pair is not None else None
+        app = web.Application(middlewares=[self._served, _framed], client_max_size=BODY_MAX_BYTES)
         path = events_path("{sync_task_id}")
         app.router.add_post(path, self._receive)
         app.router.add_route("HEAD", path, _look)
         # Paths are not logged: a sender that puts its secret into one would leave it there.
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=75.0)
+        keepalive_s = self._connections.limits.keepalive_timeout_s
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=keepalive_s)
         await runner.setup()
         try:
-            await self._site(runner).start()
+            # It is there after setup().
+            server = cast(web.Server, runner.server)
+            self._listening, address = await self._connections.listen(server, self._listen, tls)
         except OSError as error:
             await runner.cleanup()
             raise EventsListenError(
                 f"cannot listen on [sync] events_listen = {self._listen}: {error.strerror or error}"
             ) from error
         self._runner = runner
-        if self._listen.startswith("unix:"):
-            return self._listen
-        return f"{self._listen.rpartition(':')[0]}:{runner.addresses[0][1]}"
+        return address
 
     async def stop(self) -> None:
         """Take no more notifications; those under way are answered. Safe to repeat."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
 
-    def _site(self, runner: web.AppRunner) -> web.BaseSite:
-        context = _tls_of(self._key_pair) if self._key_pair is not None else None
-        if self._listen.startswith("unix:"):
-            return web.UnixSite(runner, self._listen.removeprefix("unix:"), ssl_context=context)
-        host, _, port = self._listen.rpartition(":")
-        return web.TCPSite(runner, host.strip("[]"), int(port), ssl_context=context, reuse_port=False)
+    @web.middleware
+    async def _served(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        with self._connections.serving(request.transport):
+            return await handler(request)
 
     async def _receive(self, request: web.Request) -> web.Response:
         task = self._receiver.admit(
@@ -105,7 +120,7 @@ class EventServer:
             return error_answer(503, "OMS.2004", "too many notifications at once; repeat the request later")
         self._at_once += 1
         try:
-            async with asyncio.timeout(_BODY_DEADLINE_S):
+            async with asyncio.timeout(self._body_timeout_s):
                 body = await request.read()
             return receipt_answer(await self._receiver.accept(task, read_notification(body)))
         except TimeoutError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import uuid
 
@@ -11,6 +10,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from omsd.api.connections import ConnectionLimits, Connections
 from omsd.api.rest.answers import ErrorBody
 from omsd.api.rest.app import JSON, REQUEST_ID, Incoming, RestApp, TooLargeError
 from omsd.domain.errors import OmsdError, Refusal, RequestError
@@ -20,11 +20,9 @@ MIB = 1024 * 1024
 BODY_MAX_BYTES = 12 * MIB
 BODIES_MAX_BYTES = 128 * MIB
 BODY_TIMEOUT_S = 60.0
-KEEPALIVE_S = 75.0
 # A token has up to 16,384 characters; a project id of 1,024 characters three times as many bytes, percent-encoded.
 _HEADER_MAX_BYTES = 20 * 1024
 _LINE_MAX_BYTES = 32 * 1024
-_BACKLOG = 1024
 _MALFORMED = "OMS.0004"
 
 log = get_logger(__name__)
@@ -43,12 +41,15 @@ class RestServer:
         *,
         listen: str,
         tls: ssl.SSLContext | None = None,
+        limits: ConnectionLimits | None = None,
         bodies_max_bytes: int = BODIES_MAX_BYTES,
+        body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
         self._app = app
         self._listen = listen
         self._tls = tls
-        self._bodies = _Bodies(bodies_max_bytes)
+        self._connections = Connections(limits or ConnectionLimits())
+        self._bodies = _Bodies(bodies_max_bytes, body_timeout_s)
         self._web: web.Server | None = None
         self._listening: asyncio.Server | None = None
 
@@ -59,24 +60,21 @@ class RestServer:
         """
         server = _Server(
             self._handle,
-            keepalive_timeout=KEEPALIVE_S,
+            keepalive_timeout=self._connections.limits.keepalive_timeout_s,
             auto_decompress=False,
             max_line_size=_LINE_MAX_BYTES,
             max_field_size=_HEADER_MAX_BYTES,
             access_log=None,
         )
         try:
-            self._listening = await self._bind(server)
+            self._listening, address = await self._connections.listen(server, self._listen, self._tls)
         except OSError as error:
             raise RestListenError(
                 f"cannot listen on {self._listen} (rest_listen): {error.strerror or error}; "
                 "is it in use, or not an address of this machine?"
             ) from error
         self._web = server
-        if self._listen.startswith("unix:"):
-            return self._listen
-        host = self._listen.rpartition(":")[0]
-        return f"{host}:{self._listening.sockets[0].getsockname()[1]}"
+        return address
 
     async def stop(self, *, grace_s: float) -> None:
         """Take no more requests; those under way get grace_s, then are cut. Safe to repeat."""
@@ -89,21 +87,11 @@ class RestServer:
             await self._web.shutdown(grace_s)
             self._web = None
 
-    async def _bind(self, server: web.Server) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        if self._listen.startswith("unix:"):
-            # Open to its owner and group only: whoever can connect can do everything.
-            before = os.umask(0o117)
-            try:
-                return await loop.create_unix_server(
-                    server, self._listen.removeprefix("unix:"), ssl=self._tls, backlog=_BACKLOG
-                )
-            finally:
-                os.umask(before)
-        host, _, port = self._listen.rpartition(":")
-        return await loop.create_server(server, host.strip("[]"), int(port), ssl=self._tls, backlog=_BACKLOG)
-
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        with self._connections.serving(request.transport):
+            return await self._answer(request)
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
         held: list[int] = []
         incoming = Incoming(
             request.method,
@@ -161,8 +149,9 @@ class _Connection(RequestHandler):
 class _Bodies:
     """Bodies that are held at this moment, bounded: callers send them before it is known who they are."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, timeout_s: float) -> None:
         self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
         self._held_bytes = 0
 
     async def read(self, request: web.BaseRequest, held: list[int]) -> bytes:
@@ -179,7 +168,7 @@ class _Bodies:
             request.writer.output_size = 0
         chunks: list[bytes] = []
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 while chunk := await request.content.readany():
                     chunks.append(chunk)
                     held.append(len(chunk))
@@ -191,7 +180,7 @@ class _Bodies:
                             "OMS.2004", "too many large bodies at once; try again later", refusal=Refusal.BUSY
                         )
         except TimeoutError as error:
-            raise RequestError(_MALFORMED, f"the body did not come within {BODY_TIMEOUT_S:g} s") from error
+            raise RequestError(_MALFORMED, f"the body did not come within {self._timeout_s:g} s") from error
         except web.RequestPayloadError as error:
             raise RequestError(_MALFORMED, "the body is not what its headers say") from error
         return b"".join(chunks)
