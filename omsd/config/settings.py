@@ -169,7 +169,7 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     methods: how callers prove who they are, of AUTH_METHODS; empty: nobody is asked, and only this machine can connect. users_file:
     users, their projects and keys. token_lifetime_h: how long a token is good. clock_skew_s: how far X-Sdk-Date of a signed request
-    may be from our clock. max_failures_per_minute: of an address, and of a user or AK.
+    may be from our clock. max_failures_per_minute: of a user or AK, and of a user at an address; ten times as many of an address.
     """
 
     methods: tuple[str, ...] = ()

@@ -26,7 +26,6 @@ from omsd.domain.access import (
     forbidden,
     unauthenticated,
 )
-from omsd.domain.attempts import FailureLimiter
 from omsd.domain.signature import SignedRequest
 from omsd.domain.tokens import Token
 from omsd.ports.clock import Clock
@@ -40,7 +39,7 @@ _NO_KEY = AccessKey("", "")
 
 @dataclass(frozen=True, slots=True)
 class AccessSettings:
-    """methods: how callers may prove who they are; none: nobody is asked. max_failures_per_minute: of an address, and of a user or AK."""
+    """methods: how callers may prove who they are; none: nobody is asked. max_failures_per_minute: of a user or AK, see Guard."""
 
     methods: frozenset[AuthMethod] = frozenset()
     token_lifetime_s: int = 24 * 3600
@@ -95,7 +94,7 @@ class AccessService:
         self._token_key = token_key
         self._clock = clock
         self._settings = settings or AccessSettings()
-        self._guard = Guard(FailureLimiter(self._settings.max_failures_per_minute), clock)
+        self._guard = Guard(self._settings.max_failures_per_minute, clock)
         self._passwords = PasswordChecker()
 
     @classmethod

@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from omsd.domain.access import BUSY_CODE
 from omsd.domain.attempts import MAX_SOURCES, FailureLimiter, network_of
@@ -17,6 +18,8 @@ from omsd.telemetry.logging import get_logger
 # Each takes 32 MiB and a third of a second of a core.
 CHECKS_AT_ONCE = 2
 MAX_WAITING = 32
+# Behind one address there may be many callers; what one of them does wrong must not keep the others out.
+ADDRESS_FACTOR = 10
 # Of a name that is longer nobody is called.
 _SUBJECT_MAX = 100
 
@@ -34,14 +37,40 @@ class Attempt:
         self.subject = subject[:_SUBJECT_MAX]
 
 
-class Guard:
-    """Counts failures by address and subject; both are let in again as their failures leak away."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a failure counts."""
 
-    def __init__(self, failures: FailureLimiter, clock: Clock) -> None:
-        self._failures = failures
+    limiter: FailureLimiter
+    name: str
+
+    def blocked(self, now_s: float) -> bool:
+        return self.limiter.blocked(self.name, now_s)
+
+    def charge(self, now_s: float) -> None:
+        self.limiter.charge(self.name, now_s)
+
+    def refund(self, now_s: float) -> None:
+        self.limiter.refund(self.name, now_s)
+
+
+class Guard:
+    """Counts failures; whoever has too many is let in again as they leak away.
+
+    Only passwords can be guessed, so only wrong passwords hold up passwords: a caller whose token has expired must be able to get another
+    one, whatever was sent with the old one from there.
+    """
+
+    def __init__(self, per_minute: int, clock: Clock) -> None:
+        """per_minute: failures of a user at an address, of a user anywhere, and of an AK; ADDRESS_FACTOR times as many of an address."""
         self._clock = clock
-        # (address, user) that have succeeded: others' guesses at the user do not lock him out there.
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._proof_subjects = FailureLimiter(per_minute)
+        self._proof_addresses = FailureLimiter(per_minute * ADDRESS_FACTOR)
+        self._callers = FailureLimiter(per_minute)
+        self._users = FailureLimiter(per_minute)
+        self._addresses = FailureLimiter(per_minute * ADDRESS_FACTOR)
+        # Callers that have succeeded: others' guesses at the user elsewhere do not lock him out here.
+        self._known: OrderedDict[str, None] = OrderedDict()
 
     @contextmanager
     def counted(self, address: str) -> Iterator[Attempt]:
@@ -53,12 +82,14 @@ class Guard:
         except RequestError as error:
             if error.refusal is not Refusal.UNAUTHENTICATED:
                 raise
-            sources = _sources(address, attempt.subject)
+            sources = [_Source(self._proof_addresses, network_of(address))]
+            if attempt.subject:
+                sources.append(_Source(self._proof_subjects, attempt.subject))
             now_s = self._clock.monotonic_s()
-            if any(self._failures.blocked(source, now_s) for source in sources):
+            if any(source.blocked(now_s) for source in sources):
                 raise _too_many(error.message) from error
             for source in sources:
-                self._failures.charge(source, now_s)
+                source.charge(now_s)
             _log.warning("authentication_failed", address=address, code=error.code, reason=error.message)
             raise
 
@@ -67,13 +98,14 @@ class Guard:
         """For passwords: the failure is charged before the check and given back after a success, so that many guesses at once are not
         more than the limit. Raises BUSY without checking if there have been too many."""
         now_s = self._clock.monotonic_s()
-        sources = _sources(address, f"user {user}"[:_SUBJECT_MAX])
-        here = (network_of(address), user)
-        deciding = sources[:1] if here in self._known else sources
-        if any(self._failures.blocked(source, now_s) for source in deciding):
+        network, user = network_of(address), user[:_SUBJECT_MAX]
+        caller = f"{network} {user}"
+        here = (_Source(self._callers, caller), _Source(self._addresses, network))
+        sources = (*here, _Source(self._users, user))
+        if any(source.blocked(now_s) for source in (here if caller in self._known else sources)):
             raise _too_many("the password was not looked at")
         for source in sources:
-            self._failures.charge(source, now_s)
+            source.charge(now_s)
         try:
             yield
         except RequestError as error:
@@ -84,14 +116,15 @@ class Guard:
             raise
         # Whoever hangs up meanwhile has used his guess.
         self._refund(sources)
-        self._known[here] = None
-        self._known.move_to_end(here)
+        self._known[caller] = None
+        self._known.move_to_end(caller)
         if len(self._known) > MAX_SOURCES:
             self._known.popitem(last=False)
 
-    def _refund(self, sources: tuple[str, ...]) -> None:
+    def _refund(self, sources: tuple[_Source, ...]) -> None:
+        now_s = self._clock.monotonic_s()
         for source in sources:
-            self._failures.refund(source, self._clock.monotonic_s())
+            source.refund(now_s)
 
 
 class PasswordChecker:
@@ -116,10 +149,6 @@ class PasswordChecker:
         finally:
             self._waiting_num -= 1
         return good and hashed != ""
-
-
-def _sources(address: str, subject: str) -> tuple[str, ...]:
-    return (f"address {network_of(address)}", *((subject,) if subject else ()))
 
 
 def _too_many(why: str) -> RequestError:

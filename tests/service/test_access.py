@@ -304,17 +304,55 @@ async def test_guessing_passwords_ends_after_ten_and_does_not_lock_out_who_is_kn
     await token_of(access)  # maria is known HERE
     for _ in range(10):
         await refused(access.issue_token(TokenRequest("maria", "guess"), address=THERE))
-    # The right guess would not help either, nor would another user.
-    for guess in (TokenRequest("maria", PASSWORD), TokenRequest("root", "root password")):
-        assert (await refused(access.issue_token(guess, address=THERE), Refusal.BUSY)).code == "OMS.2004"
-    elsewhere = access.issue_token(TokenRequest("maria", PASSWORD), address="192.0.2.3")
-    assert (await refused(elsewhere, Refusal.BUSY)).code == "OMS.2004"
+    # The right guess would not help either, nor another address.
+    for address in (THERE, "192.0.2.3"):
+        right = access.issue_token(TokenRequest("maria", PASSWORD), address=address)
+        assert (await refused(right, Refusal.BUSY)).code == "OMS.2004"
     token = await token_of(access)
     # What needs no guess is never slowed, not even there.
     await access.by_token(token, address=THERE)
     await access.by_signature(signed(), address=THERE)
     clock.advance(61)
     await access.issue_token(TokenRequest("maria", PASSWORD), address=THERE)
+
+
+async def test_who_is_known_at_an_address_is_guessed_at_there_no_more_often(access: AccessService) -> None:
+    await token_of(access)
+    for _ in range(10):
+        await refused(access.issue_token(TokenRequest("maria", "guess"), address=HERE))
+    await refused(access.issue_token(TokenRequest("maria", PASSWORD), address=HERE), Refusal.BUSY)
+
+
+async def test_a_wrong_client_keeps_none_of_its_neighbours_out(clock: FakeClock, keys: Keys) -> None:
+    access = AccessService(ACCOUNTS, keys.current, clock, AccessSettings(ALL, max_failures_per_minute=2))
+    root = TokenRequest("root", "root password")
+    for client in range(9):
+        for refusal in (Refusal.UNAUTHENTICATED, Refusal.UNAUTHENTICATED, Refusal.BUSY, Refusal.BUSY):
+            guess = access.issue_token(TokenRequest(f"client {client}", "wrong"), address=HERE)
+            await refused(guess, refusal)
+        await access.issue_token(root, address=HERE)
+
+
+async def test_an_address_has_an_end_whoever_is_guessed_at_from_there(clock: FakeClock, keys: Keys) -> None:
+    access = AccessService(ACCOUNTS, keys.current, clock, AccessSettings(ALL, max_failures_per_minute=2))
+    root = TokenRequest("root", "root password")
+    await access.issue_token(root, address=HERE)
+    for client in range(20):
+        await refused(access.issue_token(TokenRequest(f"client {client}", "wrong"), address=HERE))
+    await refused(access.issue_token(TokenRequest("another", "wrong"), address=HERE), Refusal.BUSY)
+    await refused(access.issue_token(root, address=HERE), Refusal.BUSY)
+    await access.issue_token(root, address=THERE)
+    clock.advance(3)
+    await access.issue_token(root, address=HERE)
+
+
+async def test_who_has_an_old_token_can_get_a_new_one_however_often_it_was_refused(
+    access: AccessService,
+) -> None:
+    for _ in range(200):
+        with pytest.raises(RequestError):
+            await access.by_token("old", address=HERE)
+    await token_of(access)
 
 
 async def test_many_guesses_at_once_are_not_more_than_the_limit(access: AccessService) -> None:
@@ -324,13 +362,24 @@ async def test_many_guesses_at_once_are_not_more_than_the_limit(access: AccessSe
     assert (codes.count("OMS.0068"), codes.count("OMS.2004")) == (10, 20)
 
 
-async def test_bad_tokens_and_signatures_are_answered_busy_after_ten(access: AccessService) -> None:
-    for _ in range(5):
-        await refused(access.by_token("bad", address=HERE))
+async def test_bad_signatures_of_a_key_are_answered_busy_after_ten(access: AccessService) -> None:
+    for _ in range(10):
         await refused(access.by_signature(signed(secret_key="bad"), address=HERE))
+    error = await refused(access.by_signature(signed(secret_key="bad"), address=HERE), Refusal.BUSY)
+    assert error.code == "OMS.2004"
+    # Other keys and tokens are answered as ever, so that their callers learn what is wrong.
+    await refused(access.by_signature(signed(access_key="UNKNOWN"), address=HERE))
+    await refused(access.by_token("bad", address=HERE))
+    await access.by_signature(signed(), address=HERE)
+
+
+async def test_bad_tokens_from_an_address_are_answered_busy_after_a_hundred(access: AccessService) -> None:
+    for _ in range(100):
+        await refused(access.by_token("bad", address=HERE))
     error = await refused(access.by_token("bad", address=HERE), Refusal.BUSY)
     assert error.code == "OMS.2004"
     assert "not one of this server" in error.message
+    await refused(access.by_token("bad", address=THERE))
     await access.by_signature(signed(), address=HERE)
 
 
