@@ -7,8 +7,6 @@ import base64
 import binascii
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, cast
 
 from aiohttp import web
@@ -41,15 +39,7 @@ class Receiver(Protocol):
 
 
 class EventsListenError(OmsdError):
-    """The address or its certificate cannot be used."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPair:
-    """Files of the server's certificate chain and key, PEM."""
-
-    cert_file: Path
-    key_file: Path
+    """The address cannot be used."""
 
 
 class EventServer:
@@ -60,13 +50,13 @@ class EventServer:
         receiver: Receiver,
         *,
         listen: str,
-        key_pair: KeyPair | None = None,
+        tls: ssl.SSLContext | None = None,
         limits: ConnectionLimits | None = None,
         body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
         self._receiver = receiver
         self._listen = listen
-        self._key_pair = key_pair
+        self._tls = tls
         self._at_once = 0
         self._connections = Connections(limits or ConnectionLimits())
         self._body_timeout_s = body_timeout_s
@@ -75,7 +65,6 @@ class EventServer:
 
     async def start(self) -> str:
         """Listen and answer. Returns the address, with the port that was given for port 0. Raises EventsListenError."""
-        tls = _tls_of(self._key_pair) if self._key_pair is not None else None
         app = web.Application(middlewares=[self._served, _framed], client_max_size=BODY_MAX_BYTES)
         path = events_path("{sync_task_id}")
         app.router.add_post(path, self._receive)
@@ -87,7 +76,7 @@ class EventServer:
         try:
             # It is there after setup().
             server = cast(web.Server, runner.server)
-            self._listening, address = await self._connections.listen(server, self._listen, tls)
+            self._listening, address = await self._connections.listen(server, self._listen, self._tls)
         except OSError as error:
             await runner.cleanup()
             raise EventsListenError(
@@ -176,12 +165,3 @@ def secret_of(authorization: str) -> str:
                 return ""
         case _:
             return ""
-
-
-def _tls_of(key_pair: KeyPair) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(key_pair.cert_file, key_pair.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise EventsListenError(f"{key_pair.cert_file}, {key_pair.key_file}: {error}") from error
-    return context
