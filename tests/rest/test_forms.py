@@ -109,6 +109,26 @@ def test_v1_is_told_of_numbers_by_its_own_names(http: Http, field: str) -> None:
     assert reply.json["error_msg"].startswith(field.partition("=")[0] + ": ")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "/tasks", {"dst_node": {"crypto_type": "KMS"}}, "dst_node.crypto_type"),
+        ("POST", "/tasks/1/start", {"src_crypto_type": "kms"}, "src_crypto_type"),
+        ("POST", "/taskgroups", {"source_cdn": {"crypto_type": "KMS"}}, "source_cdn.crypto_type"),
+        ("PUT", "/taskgroups/x/start", {"dst_crypto_type": "KMS"}, "dst_crypto_type"),
+        ("PUT", "/taskgroups/x/retry", {"source_cdn_crypto_type": "KMS"}, "source_cdn_crypto_type"),
+        ("POST", "/sync-tasks", {"src_crypto_type": "KMS"}, "src_crypto_type"),
+        ("POST", "/sync-tasks/x/start", {"dst_crypto_type": "KMS"}, "dst_crypto_type"),
+    ],
+)
+def test_encrypted_keys_are_refused_wherever_keys_are_sent(
+    http: Http, method: str, path: str, body: dict[str, object], field: str
+) -> None:
+    reply = http.v2(method, path, body)
+    assert (reply.status, reply.code) == (400, "OMS.0064")
+    assert reply.json["error_msg"].startswith(f"{field}: ")
+
+
 def test_unknown_fields_are_left_out(http: Http) -> None:
     assert http.call("POST", TASKS, {"no_such_field": {"deep": [1]}}).code == "OMS.1004"
 

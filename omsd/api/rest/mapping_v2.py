@@ -29,11 +29,7 @@ def task_id_of(text: str) -> TaskId:
 def create_of(body: bodies.CreateTask) -> requests.CreateTask:
     """The call as written; the names of V1 for the same things are taken where those of V2 are absent."""
     src, dst = body.src_node, body.dst_node
-    refuse_kms(
-        ("src_node.crypto_type", src.crypto_type if src else None),
-        ("dst_node.crypto_type", dst.crypto_type if dst else None),
-        ("source_cdn.crypto_type", body.source_cdn.crypto_type if body.source_cdn else None),
-    )
+    refuse_kms_of_nodes(body)
     return requests.CreateTask(
         src_node=src_node_of(src) if src else None,
         dst_node=dst_node_of(dst) if dst else None,
@@ -96,11 +92,7 @@ def list_file_of(file: bodies.ListFile | None) -> requests.ListFile | None:
 
 def start_of(body: bodies.StartTask) -> requests.StartTask:
     """The call as written."""
-    refuse_kms(
-        ("src_crypto_type", body.src_crypto_type),
-        ("dst_crypto_type", body.dst_crypto_type),
-        ("source_cdn_crypto_type", body.source_cdn_crypto_type),
-    )
+    refuse_kms_of_keys(body)
     return requests.StartTask(
         dst_ak=body.dst_ak,
         dst_sk=body.dst_sk,
@@ -175,6 +167,25 @@ def smn_of(smn: bodies.SmnConfig | bodies.SmnInfoV1 | None) -> requests.SmnConfi
     )
 
 
+def refuse_kms_of_nodes(body: bodies.CreateTask | bodies.CreateGroup) -> None:
+    """No key of a creation may be encrypted. Raises RequestError."""
+    src, dst = body.src_node, body.dst_node
+    refuse_kms(
+        ("src_node.crypto_type", src.crypto_type if src else None),
+        ("dst_node.crypto_type", dst.crypto_type if dst else None),
+        ("source_cdn.crypto_type", body.source_cdn.crypto_type if body.source_cdn else None),
+    )
+
+
+def refuse_kms_of_keys(body: bodies.StartTask | bodies.StartGroup | bodies.StartSyncTask) -> None:
+    """No key that something is started with may be encrypted. Raises RequestError."""
+    refuse_kms(
+        ("src_crypto_type", body.src_crypto_type),
+        ("dst_crypto_type", body.dst_crypto_type),
+        ("source_cdn_crypto_type", body.source_cdn_crypto_type),
+    )
+
+
 def refuse_kms(*given: tuple[str, str | None]) -> None:
     """Keys of callers are taken as they are: there is no field for encrypted ones. Raises RequestError."""
     for field, value in given:
@@ -208,9 +219,7 @@ def task_answer(view: TaskView) -> answers.Task:
         group_id=task.group_id,
         description=spec.description,
         src_node=src_answer(spec, spec.source.cloud_type),
-        dst_node=answers.DstNode(
-            bucket=spec.destination.bucket, region=spec.destination.region, save_prefix=spec.save_prefix
-        ),
+        dst_node=dst_answer(spec),
         enable_kms=spec.encrypt_kms,
         enable_metadata_migration=spec.migrate_metadata,
         enable_restore=spec.restore_archived,
@@ -286,6 +295,13 @@ def src_answer(spec: TaskSpec, cloud_type: str) -> answers.SrcNode:
         app_id=spec.source.app_id,
         object_key=spec.object_keys,
         list_file=list_file_answer(spec.list_file),
+    )
+
+
+def dst_answer(spec: TaskSpec) -> answers.DstNode:
+    """The destination."""
+    return answers.DstNode(
+        bucket=spec.destination.bucket, region=spec.destination.region, save_prefix=spec.save_prefix
     )
 
 

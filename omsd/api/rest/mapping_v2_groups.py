@@ -6,8 +6,10 @@ from omsd.api.rest import answers, bodies
 from omsd.api.rest.mapping_v2 import (
     OBS_SYSTEM,
     cdn_of,
+    dst_answer,
     dst_node_of,
-    refuse_kms,
+    refuse_kms_of_keys,
+    refuse_kms_of_nodes,
     rules_of,
     smn_answer,
     smn_of,
@@ -25,11 +27,7 @@ _FAILED = (GroupState.CREATION_FAILED, GroupState.MIGRATION_FAILED)
 def create_group_of(body: bodies.CreateGroup) -> group_requests.CreateTaskGroup:
     """The call as written; the destination's cloud has many names and is always the same one."""
     src, dst = body.src_node, body.dst_node
-    refuse_kms(
-        ("src_node.crypto_type", src.crypto_type if src else None),
-        ("dst_node.crypto_type", dst.crypto_type if dst else None),
-        ("source_cdn.crypto_type", body.source_cdn.crypto_type if body.source_cdn else None),
-    )
+    refuse_kms_of_nodes(body)
     return group_requests.CreateTaskGroup(
         src_node=src_node_of(src) if src else None,
         dst_node=dst_node_of(dst) if dst else None,
@@ -52,7 +50,7 @@ def create_group_of(body: bodies.CreateGroup) -> group_requests.CreateTaskGroup:
 
 def start_group_of(body: bodies.StartGroup) -> group_requests.StartTaskGroup:
     """The call as written."""
-    _refuse_kms_again(body)
+    refuse_kms_of_keys(body)
     return group_requests.StartTaskGroup(
         dst_ak=body.dst_ak,
         dst_sk=body.dst_sk,
@@ -67,7 +65,7 @@ def start_group_of(body: bodies.StartGroup) -> group_requests.StartTaskGroup:
 
 def retry_group_of(body: bodies.RetryGroup) -> group_requests.RetryTaskGroup:
     """The call as written; an empty key is none, as the reference allows both."""
-    _refuse_kms_again(body)
+    refuse_kms_of_keys(body)
     return group_requests.RetryTaskGroup(
         dst_ak=body.dst_ak or None,
         dst_sk=body.dst_sk or None,
@@ -104,9 +102,7 @@ def group_answer(view: GroupView) -> answers.Group:
         ),
         src_node=src_answer(spec, spec.source.cloud_type.upper()),
         description=spec.description,
-        dst_node=answers.DstNode(
-            bucket=spec.destination.bucket, region=spec.destination.region, save_prefix=spec.save_prefix
-        ),
+        dst_node=dst_answer(spec),
         enable_metadata_migration=spec.migrate_metadata,
         enable_failed_object_recording=spec.record_failed_objects,
         enable_restore=spec.restore_archived,
@@ -148,12 +144,4 @@ def _failed_record(view: GroupView) -> answers.FailedObjectRecord:
     key, error = view.failed_record_key or None, view.failed_record_error or None
     return answers.FailedObjectRecord(
         result=not error if key or error else None, list_file_key=key, error_code=error
-    )
-
-
-def _refuse_kms_again(body: bodies.StartGroup) -> None:
-    refuse_kms(
-        ("src_crypto_type", body.src_crypto_type),
-        ("dst_crypto_type", body.dst_crypto_type),
-        ("source_cdn_crypto_type", body.source_cdn_crypto_type),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from omsd.api.rest import answers, bodies
-from omsd.api.rest.mapping_v2 import cdn_of, refuse_kms
+from omsd.api.rest.mapping_v2 import cdn_of, refuse_kms, refuse_kms_of_keys
 from omsd.domain.questions import size_text
 from omsd.service import bucket_requests, sync_requests
 from omsd.service.buckets import CdnInfo, ObjectPage
@@ -58,11 +58,7 @@ def create_sync_of(body: bodies.CreateSyncTask) -> sync_requests.CreateSyncTask:
 
 def start_sync_of(body: bodies.StartSyncTask) -> sync_requests.StartSyncTask:
     """The call as written."""
-    refuse_kms(
-        ("src_crypto_type", body.src_crypto_type),
-        ("dst_crypto_type", body.dst_crypto_type),
-        ("source_cdn_crypto_type", body.source_cdn_crypto_type),
-    )
+    refuse_kms_of_keys(body)
     return sync_requests.StartSyncTask(**_given(body, *_START_FIELDS))
 
 

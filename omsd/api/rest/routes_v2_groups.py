@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from omsd.api.rest import answers, bodies, mapping_v2, mapping_v2_groups
+from omsd.api.rest.routes_v2 import changing, reading
 from omsd.api.rest.services import Services
-from omsd.api.rest.table import Access, Call, Route
+from omsd.api.rest.table import Call, Route
 
 _GROUPS = "/v2/{project_id}/taskgroups"
 _GROUP = _GROUPS + "/{group_id}"
@@ -49,88 +50,56 @@ def _group(call: Call) -> tuple[str, str]:
 
 
 GROUP_ROUTES: tuple[Route, ...] = (
-    Route(
+    reading(
         "list_task_group",
-        "GET",
+        "ListTaskGroups",
         _GROUPS,
         "List task groups",
         _list,
-        Access.READ,
-        "ListTaskGroups",
+        answers.Groups,
         query=bodies.ListGroupsQuery,
-        answer=answers.Groups,
-        missing_is_404=True,
         frequent=True,
     ),
-    Route(
+    changing(
         "create_task_group",
+        "CreateTaskGroup",
         "POST",
         _GROUPS,
         "Create a task group",
         _create,
-        Access.CHANGE,
-        "CreateTaskGroup",
         body=bodies.CreateGroup,
         answer=answers.GroupCreated,
     ),
-    Route(
-        "show_task_group",
-        "GET",
-        _GROUP,
-        "Show a task group",
-        _show,
-        Access.READ,
-        "GetTaskGroup",
-        answer=answers.Group,
-        missing_is_404=True,
-        frequent=True,
+    reading(
+        "show_task_group", "GetTaskGroup", _GROUP, "Show a task group", _show, answers.Group, frequent=True
     ),
-    Route(
-        "delete_task_group",
-        "DELETE",
-        _GROUP,
-        "Delete a task group",
-        _delete,
-        Access.CHANGE,
-        "DeleteTaskGroup",
-    ),
-    Route(
-        "stop_task_group",
-        "PUT",
-        _GROUP + "/stop",
-        "Pause a task group",
-        _stop,
-        Access.CHANGE,
-        "StopTaskGroup",
-    ),
-    Route(
+    changing("delete_task_group", "DeleteTaskGroup", "DELETE", _GROUP, "Delete a task group", _delete),
+    changing("stop_task_group", "StopTaskGroup", "PUT", _GROUP + "/stop", "Pause a task group", _stop),
+    changing(
         "start_task_group",
+        "StartTaskGroup",
         "PUT",
         _GROUP + "/start",
         "Start a paused task group",
         _start,
-        Access.CHANGE,
-        "StartTaskGroup",
         body=bodies.StartGroup,
     ),
-    Route(
+    changing(
         "retry_task_group",
+        "RetryTaskGroup",
         "PUT",
         _GROUP + "/retry",
         "Start a failed task group again",
         _retry,
-        Access.CHANGE,
-        "RetryTaskGroup",
         body=bodies.RetryGroup,
     ),
-    Route(
+    changing(
         "update_task_group",
+        "UpdateTaskGroup",
         "PUT",
         _GROUP + "/update",
         "Replace the traffic limiting rules of a task group",
         _update,
-        Access.CHANGE,
-        "UpdateTaskGroup",
         body=bodies.UpdateBandwidth,
     ),
 )
