@@ -27,7 +27,7 @@ async def token(
     ] = None,
 ) -> None:
     """Get a token for OMSCTL_TOKEN or --token-file. The password comes from OMSCTL_PASSWORD or a hidden prompt."""
-    from omsd.pb.v1 import auth_pb2  # noqa: PLC0415
+    from omsd.pb.v1 import auth_pb2
 
     password = secret_from(["OMSCTL_PASSWORD"], f"password of {user}")
     request = auth_pb2.CreateTokenRequest(user=user, password=password, domain=domain, project=scope)
@@ -46,7 +46,7 @@ async def token(
 @command
 async def whoami(session: Session) -> None:
     """Show whom the server takes you for, and what you may do in which project."""
-    from omsd.cli import show  # noqa: PLC0415
+    from omsd.cli import show
 
     async with session.auth_client() as client:
         caller = await client.caller()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from omsd.cli.options import BUCKET_CLOUDS
 from omsd.cli.session import Exit, Output, Session, command, complain
 from omsd.domain.model import CloudType
 
@@ -25,35 +26,26 @@ KEYS_HELP = (
 )
 _MOST_ON_A_PAGE = 100
 
-CloudOption = Annotated[
-    str,
-    typer.Option(
-        help="Cloud of the bucket; AWS for any S3-compatible service. One of "
-        + ", ".join(cloud.value for cloud in CloudType if cloud is not CloudType.URL_SOURCE)
-        + "."
-    ),
-]
-RegionOption = Annotated[str | None, typer.Option(help="Region of the bucket.")]
-AnyRegionOption = Annotated[
-    str | None, typer.Option(help="Region whose service is asked; by default one that knows all buckets.")
-]
-EndpointOption = Annotated[str | None, typer.Option(help="URL of the service, instead of the region's own.")]
-AppIdOption = Annotated[str | None, typer.Option(help="APPID of a Tencent account.")]
 BucketArgument = Annotated[str, typer.Argument(metavar="BUCKET", help="s3://bucket")]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a question is asked, as the command line names it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a question is asked."""
 
-    cloud: str
-    region: str | None
-    endpoint: str | None
-    app_id: str | None
+    cloud: Annotated[
+        str,
+        typer.Option(help=f"Cloud of the bucket; AWS for any S3-compatible service. One of {BUCKET_CLOUDS}."),
+    ] = CloudType.AWS
+    region: Annotated[str | None, typer.Option(help="Region of the bucket.")] = None
+    endpoint: Annotated[str | None, typer.Option(help="URL of the service, instead of the region's own.")] = (
+        None
+    )
+    app_id: Annotated[str | None, typer.Option(help="APPID of a Tencent account.")] = None
 
     def fields(self, region_field: str) -> dict[str, Any]:
         """The fields every question has, with the keys of the environment; what was not given is left out."""
-        from omsd.cli.request import keys_from_environment  # noqa: PLC0415
+        from omsd.cli.request import keys_from_environment
 
         keys = keys_from_environment("SRC")
         found = {
@@ -68,19 +60,24 @@ class _Place:
         return {name: value for name, value in found.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyPlace(Place):
+    """Where a question is asked that is not about the region of a bucket."""
+
+    region: Annotated[
+        str | None, typer.Option(help="Region whose service is asked; by default one that knows all buckets.")
+    ] = None
+
+
 @app.command("list", epilog=KEYS_HELP)
 @command
 async def list_(
     session: Session,
-    cloud: CloudOption = CloudType.AWS,
-    region: AnyRegionOption = None,
-    endpoint: EndpointOption = None,
-    app_id: AppIdOption = None,
+    place: AnyPlace,
 ) -> None:
     """List the buckets of the account."""
-    from omsd.pb.v1 import bucket_pb2  # noqa: PLC0415
+    from omsd.pb.v1 import bucket_pb2
 
-    place = _Place(cloud, region, endpoint, app_id)
     async with session.bucket_client() as client:
         found = await client.buckets(bucket_pb2.ListBucketsRequest(**place.fields("region")))
     _answer(session, found, "".join(f"{name}\n" for name in found.buckets))
@@ -91,19 +88,16 @@ async def list_(
 async def objects(
     session: Session,
     location: Annotated[str, typer.Argument(metavar="FOLDER", help="s3://bucket or s3://bucket/folder/")],
-    cloud: CloudOption = CloudType.AWS,
-    region: RegionOption = None,
-    endpoint: EndpointOption = None,
-    app_id: AppIdOption = None,
+    place: Place,
     limit: Annotated[int, typer.Option(min=1, help="How many entries at most.")] = 1000,
     behind: Annotated[str, typer.Option(help="Only what is listed behind this name.")] = "",
 ) -> None:
     """List one level of a bucket: its objects and folders."""
-    from omsd.cli.request import split_location  # noqa: PLC0415
-    from omsd.pb.v1 import bucket_pb2  # noqa: PLC0415
+    from omsd.cli.request import split_location
+    from omsd.pb.v1 import bucket_pb2
 
     bucket, path = split_location(location)
-    fields = _Place(cloud, region, endpoint, app_id).fields("data_center")
+    fields = place.fields("data_center")
     told = bucket_pb2.ListBucketObjectsResponse()
     async with session.bucket_client() as client:
         while len(told.records) < limit:
@@ -135,17 +129,14 @@ async def objects(
 async def region_(
     session: Session,
     location: BucketArgument,
-    cloud: CloudOption = CloudType.AWS,
-    region: AnyRegionOption = None,
-    endpoint: EndpointOption = None,
-    app_id: AppIdOption = None,
+    place: AnyPlace,
 ) -> None:
     """Say which region a bucket is in."""
-    from omsd.cli.request import split_location  # noqa: PLC0415
-    from omsd.pb.v1 import bucket_pb2  # noqa: PLC0415
+    from omsd.cli.request import split_location
+    from omsd.pb.v1 import bucket_pb2
 
     bucket, _ = split_location(location)
-    fields = _Place(cloud, region, endpoint, app_id).fields("region")
+    fields = place.fields("region")
     async with session.bucket_client() as client:
         found = await client.region(bucket_pb2.GetBucketRegionRequest(bucket_name=bucket, **fields))
     note = "" if found.support else "; this server knows no endpoint for it"
@@ -157,17 +148,14 @@ async def region_(
 async def prefix(
     session: Session,
     location: Annotated[str, typer.Argument(metavar="PREFIX", help="s3://bucket/prefix")],
-    cloud: CloudOption = CloudType.AWS,
-    region: RegionOption = None,
-    endpoint: EndpointOption = None,
-    app_id: AppIdOption = None,
+    place: Place,
 ) -> None:
     """Say whether any key begins with a prefix."""
-    from omsd.cli.request import split_location  # noqa: PLC0415
-    from omsd.pb.v1 import bucket_pb2  # noqa: PLC0415
+    from omsd.cli.request import split_location
+    from omsd.pb.v1 import bucket_pb2
 
     bucket, name = split_location(location)
-    fields = _Place(cloud, region, endpoint, app_id).fields("data_center")
+    fields = place.fields("data_center")
     async with session.bucket_client() as client:
         found = await client.prefix(
             bucket_pb2.CheckPrefixRequest(bucket_name=bucket, file_name=name, **fields)
@@ -181,17 +169,14 @@ async def cdn(
     session: Session,
     location: BucketArgument,
     domain: Annotated[str, typer.Argument(metavar="URL", help="http://domain or https://domain of the CDN.")],
-    cloud: CloudOption = CloudType.AWS,
-    region: RegionOption = None,
-    endpoint: EndpointOption = None,
-    app_id: AppIdOption = None,
+    place: Place,
     key: Annotated[
         list[str] | None, typer.Option(help="A key to fetch; by default a few of the first. Repeatable.")
     ] = None,
 ) -> Exit:
     """Fetch keys through a CDN and compare them with the bucket's; exit code 4 if not all are the same."""
-    from omsd.cli.request import split_location  # noqa: PLC0415
-    from omsd.pb.v1 import bucket_pb2, types_pb2  # noqa: PLC0415
+    from omsd.cli.request import split_location
+    from omsd.pb.v1 import bucket_pb2, types_pb2
 
     bucket, _ = split_location(location)
     protocol, _, host = domain.rpartition("://")
@@ -201,7 +186,7 @@ async def cdn(
         source_cdn=types_pb2.SourceCdnReq(
             protocol=protocol or "https", domain=host.removesuffix("/"), authentication_type="NONE"
         ),
-        **_Place(cloud, region, endpoint, app_id).fields("region"),
+        **place.fields("region"),
     )
     async with session.bucket_client() as client:
         info = await client.cdn_info(request)
@@ -218,21 +203,18 @@ async def cdn(
 async def url_list(
     session: Session,
     location: Annotated[str, typer.Argument(metavar="FILE", help="s3://bucket/list.txt")],
-    cloud: CloudOption = CloudType.AWS,
-    region: RegionOption = None,
-    endpoint: EndpointOption = None,
-    app_id: AppIdOption = None,
+    place: Place,
     check: Annotated[int, typer.Option(min=0, max=100, help="How many of its URLs are asked for.")] = 5,
 ) -> Exit:
     """Check a URL list file and some of its URLs; exit code 4 if a task could not use it."""
-    from omsd.cli.request import split_location  # noqa: PLC0415
-    from omsd.pb.v1 import bucket_pb2, types_pb2  # noqa: PLC0415
+    from omsd.cli.request import split_location
+    from omsd.pb.v1 import bucket_pb2, types_pb2
 
     bucket, name = split_location(location)
     request = bucket_pb2.CheckUrlListRequest(
         list_file=types_pb2.ListFile(obs_bucket=bucket, list_file_key=name),
         check_num=check,
-        **_Place(cloud, region, endpoint, app_id).fields("region"),
+        **place.fields("region"),
     )
     async with session.bucket_client() as client:
         found = await client.url_list(request)
@@ -249,7 +231,7 @@ async def url_list(
 
 
 def _answer(session: Session, message: Message, text: str) -> None:
-    from omsd.cli import show  # noqa: PLC0415
+    from omsd.cli import show
 
     as_json = session.output is Output.JSON
     sys.stdout.write(json.dumps(show.to_json(message), ensure_ascii=False) + "\n" if as_json else text)

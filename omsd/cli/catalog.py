@@ -66,7 +66,7 @@ async def quotas(session: Session) -> None:
 
 
 def _answered_as_json(session: Session, message: Message) -> bool:
-    from omsd.cli import show  # noqa: PLC0415
+    from omsd.cli import show
 
     if session.output is Output.JSON:
         sys.stdout.write(json.dumps(show.to_json(message), ensure_ascii=False) + "\n")

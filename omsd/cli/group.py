@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omsd.cli.session import Exit, Output, Session, UsageError, command, complain
-from omsd.cli.task import (
+from omsd.cli.options import (
     KEYS_HELP,
-    NotifyLanguageOption,
-    NotifyOnOption,
-    NotifyTemplateOption,
-    NotifyTopicOption,
+    Ends,
+    MigrationOptions,
+    NoticeOptions,
+    NoWindowsOption,
+    OffsetOption,
     WindowOption,
-    cloud_option,
-    endpoint_option,
-    region_option,
 )
+from omsd.cli.session import Exit, Output, Session, UsageError, command, complain
 from omsd.domain.group import GroupState
-from omsd.domain.model import CloudType, ConsistencyCheck, OverwriteMode, StoragePolicy
-from omsd.domain.notices import NoticeLanguage
 
 if TYPE_CHECKING:
     from omsd.cli.group_client import GroupClient
@@ -42,19 +38,9 @@ WatchOption = Annotated[bool, typer.Option("--watch", help="Show the progress un
 @command
 async def create(
     session: Session,
-    src: Annotated[
-        str, typer.Argument(metavar="SRC", help="s3://bucket, or s3://bucket/prefix of the keys.")
-    ],
-    dst: Annotated[
-        str, typer.Argument(metavar="DST", help="s3://bucket; a prefix goes in front of each key.")
-    ],
-    src_cloud: Annotated[str, cloud_option("source")] = CloudType.AWS,
-    src_region: Annotated[str | None, region_option("source")] = None,
-    src_endpoint: Annotated[str | None, endpoint_option("source")] = None,
-    src_app_id: Annotated[str | None, typer.Option(help="APPID of a Tencent source.")] = None,
-    dst_cloud: Annotated[str, cloud_option("destination")] = CloudType.AWS,
-    dst_region: Annotated[str | None, region_option("destination")] = None,
-    dst_endpoint: Annotated[str | None, endpoint_option("destination")] = None,
+    ends: Ends,
+    options: MigrationOptions,
+    notice: NoticeOptions,
     prefix: Annotated[
         list[str] | None, typer.Option(help="Only keys that begin with this. Repeatable.")
     ] = None,
@@ -65,33 +51,6 @@ async def create(
             help="A task for each .txt below this folder (ending in /), or for this one file, in a bucket beside DST.",
         ),
     ] = None,
-    description: Annotated[str | None, typer.Option(help="At most 255 characters.")] = None,
-    overwrite: Annotated[
-        OverwriteMode, typer.Option(case_sensitive=False, help="When an object that exists is replaced.")
-    ] = OverwriteMode.SIZE_LAST_MODIFIED,
-    check: Annotated[
-        ConsistencyCheck, typer.Option(case_sensitive=False, help="How the result is checked.")
-    ] = ConsistencyCheck.SIZE_LAST_MODIFIED,
-    storage: Annotated[
-        StoragePolicy, typer.Option(case_sensitive=False, help="Storage class at the destination.")
-    ] = StoragePolicy.STANDARD,
-    since: Annotated[
-        str | None, typer.Option(help="Only objects changed since: Unix seconds or 2026-01-31T12:00.")
-    ] = None,
-    window: WindowOption = None,
-    metadata: Annotated[
-        bool, typer.Option("--metadata", help="Migrate metadata, not only Content-Type.")
-    ] = False,
-    record_failed: Annotated[bool, typer.Option(help="Record failed objects, to be retried alone.")] = True,
-    restore: Annotated[bool, typer.Option("--restore", help="Restore archived objects first.")] = False,
-    kms: Annotated[bool, typer.Option("--kms", help="Encrypt with KMS at the destination.")] = False,
-    requester_pays: Annotated[
-        bool, typer.Option("--requester-pays", help="Pay for the source's traffic.")
-    ] = False,
-    notify_topic: NotifyTopicOption = None,
-    notify_on: NotifyOnOption = "success,failure",
-    notify_language: NotifyLanguageOption = NoticeLanguage.EN_US,
-    notify_template: NotifyTemplateOption = None,
     request_id: Annotated[
         str | None,
         typer.Option(help="A repeat with the same id returns the same group. At most 64 characters."),
@@ -99,37 +58,23 @@ async def create(
     watch: WatchOption = False,
 ) -> Exit | None:
     """Create a group of tasks that copy SRC to DST, and start it. Windows limit all its tasks together."""
-    from omsd.cli import request as words  # noqa: PLC0415
-    from omsd.pb.v1 import group_pb2, types_pb2  # noqa: PLC0415
+    from omsd.cli import request as words
+    from omsd.pb.v1 import group_pb2
 
-    source = words.Node(src, src_cloud, src_region, src_endpoint, src_app_id)
-    destination = words.Node(dst, dst_cloud, dst_region, dst_endpoint)
-    for node in (source, destination):
-        words.split_location(node.location)
+    source, destination = words.nodes_of(ends)
     if prefix and list_file:
         raise UsageError("write --prefix or --list-file, not both")
-    if prefix and words.split_location(src)[1]:
-        raise UsageError(f"with --prefix write the source as s3://{words.split_location(src)[0]}")
+    if prefix and words.split_location(ends.src)[1]:
+        raise UsageError(f"with --prefix write the source as s3://{words.split_location(ends.src)[0]}")
     message = group_pb2.CreateTaskGroupRequest(
-        bandwidth_policy=words.windows_from(window or ()),
-        src_node=words.source_node(source, prefix or (), words.keys_from_environment("SRC"), list_file),
-        dst_node=words.destination_node(destination, words.keys_from_environment("DST")),
         task_type=group_pb2.TASK_GROUP_TYPE_LIST if list_file else group_pb2.TASK_GROUP_TYPE_PREFIX,
-        object_overwrite_mode=types_pb2.ObjectOverwriteMode.Value(f"OBJECT_OVERWRITE_MODE_{overwrite}"),
-        consistency_check=types_pb2.ConsistencyCheck.Value(f"CONSISTENCY_CHECK_{check.upper()}"),
-        dst_storage_policy=types_pb2.DstStoragePolicy.Value(f"DST_STORAGE_POLICY_{storage}"),
-        enable_metadata_migration=metadata,
-        enable_failed_object_recording=record_failed,
-        enable_restore=restore or None,
-        enable_kms=kms or None,
-        enable_requester_pays=requester_pays or None,
         request_id=request_id or "",
     )
-    words.fill_smn_config(message, notify_topic, notify_on, notify_language, notify_template)
-    if description is not None:
-        message.description = description
-    if since is not None:
-        message.migrate_since = words.seconds_from(since)
+    words.fill_migration_options(message, options)
+    words.fill_smn_config(message, notice)
+    source_keys = words.keys_from_environment("SRC")
+    message.src_node.CopyFrom(words.source_node(source, prefix or (), source_keys, list_file))
+    message.dst_node.CopyFrom(words.destination_node(destination, words.keys_from_environment("DST")))
     async with session.group_client() as client:
         group_id = await client.create(message)
         session.say(f"task group {group_id} created", group_id=group_id)
@@ -145,11 +90,11 @@ async def list_(
         typer.Option(help="Only groups in this status, like creating or migration-failed."),
     ] = None,
     limit: Annotated[int, typer.Option(help="How many groups, 1 to 100.")] = 20,
-    offset: Annotated[int, typer.Option(help="How many of the newest to leave out.")] = 0,
+    offset: OffsetOption = 0,
 ) -> None:
     """List groups, newest first."""
-    from omsd.cli import group_show, show  # noqa: PLC0415
-    from omsd.pb.v1 import group_pb2  # noqa: PLC0415
+    from omsd.cli import group_show, show
+    from omsd.pb.v1 import group_pb2
 
     request = group_pb2.ListTaskGroupsRequest(limit=limit, offset=offset)
     if status is not None:
@@ -185,7 +130,7 @@ async def list_(
 @command
 async def show_(session: Session, group_id: GroupIdArgument) -> None:
     """Show one group. `omsctl task list --group ID` shows its tasks."""
-    from omsd.cli import group_show, show  # noqa: PLC0415
+    from omsd.cli import group_show, show
 
     async with session.group_client() as client:
         group = await client.get(group_id)
@@ -209,11 +154,11 @@ async def watch_(session: Session, group_id: GroupIdArgument) -> Exit:
 @command
 async def start(session: Session, group_id: GroupIdArgument, watch: WatchOption = False) -> Exit | None:
     """Start a paused group and its paused tasks; it wants its keys again."""
-    from omsd.cli.request import fill_keys, keys_from_environment  # noqa: PLC0415
-    from omsd.pb.v1 import group_pb2  # noqa: PLC0415
+    from omsd.cli.request import fill_keys_from_environment
+    from omsd.pb.v1 import group_pb2
 
     request = group_pb2.StartTaskGroupRequest(group_id=group_id)
-    fill_keys(request, keys_from_environment("SRC"), keys_from_environment("DST"))
+    fill_keys_from_environment(request)
     async with session.group_client() as client:
         await client.start(request)
         session.say(f"task group {group_id} started", group_id=group_id)
@@ -237,12 +182,12 @@ async def retry(
     watch: WatchOption = False,
 ) -> Exit | None:
     """Start a failed group and its failed tasks again; goes on making tasks if that had failed."""
-    from omsd.cli.request import fill_keys, keys_from_environment  # noqa: PLC0415
-    from omsd.pb.v1 import group_pb2  # noqa: PLC0415
+    from omsd.cli.request import fill_keys_from_environment
+    from omsd.pb.v1 import group_pb2
 
     request = group_pb2.RetryTaskGroupRequest(group_id=group_id, migrate_failed_object=failed_only)
     if not stored_keys:
-        fill_keys(request, keys_from_environment("SRC"), keys_from_environment("DST"))
+        fill_keys_from_environment(request)
     async with session.group_client() as client:
         await client.retry(request)
         session.say(f"task group {group_id} is retried", group_id=group_id)
@@ -273,14 +218,12 @@ async def limit(
     session: Session,
     group_id: GroupIdArgument,
     window: WindowOption = None,
-    none: Annotated[bool, typer.Option("--none", help="Remove all limits.")] = False,
+    none: NoWindowsOption = False,
 ) -> None:
     """Replace the bandwidth windows of all tasks together, at once. Outside of them nothing is limited."""
-    from omsd.cli.request import windows_from  # noqa: PLC0415
+    from omsd.cli.request import new_windows
 
-    if bool(window) is none:
-        raise UsageError("write --window (again for each one), or --none")
-    windows = windows_from(window or ())
+    windows = new_windows(window, none=none)
     async with session.group_client() as client:
         await client.limit(group_id, windows)
     said = ", ".join(window or ()) or "none"
@@ -289,8 +232,8 @@ async def limit(
 
 async def watch_until_end(session: Session, client: GroupClient, group_id: str) -> Exit:
     """Show a group until it has ended. Leaving it (Ctrl-C) leaves the group alone."""
-    from omsd.cli import group_progress  # noqa: PLC0415
-    from omsd.pb.v1 import group_pb2  # noqa: PLC0415
+    from omsd.cli import group_progress
+    from omsd.pb.v1 import group_pb2
 
     display = group_progress.open_group_display(session.console(), as_json=session.output is Output.JSON)
     try:

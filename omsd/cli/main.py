@@ -60,7 +60,7 @@ def serve(
     # Nothing of what is being loaded is garbage: looking for some takes a tenth of the start.
     gc.disable()
     # The daemon and all it needs are loaded only here; the other commands stay quick.
-    from omsd.cli.serve import serve as run_daemon  # noqa: PLC0415
+    from omsd.cli.serve import serve as run_daemon
 
     gc.freeze()
     gc.enable()
@@ -77,7 +77,7 @@ def check_config(
     log_format: FormatOption = None,
 ) -> None:
     """Print the settings `serve` would run with, as TOML; exit code 2 if they cannot be used."""
-    from omsd.config import dump_settings  # noqa: PLC0415
+    from omsd.config import dump_settings
 
     settings = _settings(config, grpc_listen, state_dir, workers, log_level, log_format)
     _check_users(settings)
@@ -87,7 +87,7 @@ def check_config(
 @app.command()
 def hash_password() -> None:
     """Print the hash of a password for the users file. The password comes from OMSD_PASSWORD or a hidden prompt, asked twice."""
-    from omsd.domain import passwords  # noqa: PLC0415
+    from omsd.domain import passwords
 
     password = os.environ.get("OMSD_PASSWORD", "")
     if not password:
@@ -102,7 +102,7 @@ def hash_password() -> None:
 @app.command()
 def rotate_token_key(config: ConfigOption = None, state_dir: StateDirOption = None) -> None:
     """End every token there is: make a new key for them. A running daemon takes it at once."""
-    from omsd.accounts.keyfile import TokenKeyError, TokenKeyFile  # noqa: PLC0415
+    from omsd.accounts.keyfile import TokenKeyError, TokenKeyFile
 
     settings = _settings(config, None, state_dir, None, None, None)
     try:
@@ -116,7 +116,7 @@ def rotate_token_key(config: ConfigOption = None, state_dir: StateDirOption = No
 @app.command()
 def demo() -> None:
     """Migrate a bucket between real S3 servers on this machine, and compare both ends."""
-    from omsd.demo.main import run_demo  # noqa: PLC0415
+    from omsd.demo.main import run_demo
 
     raise typer.Exit(run_demo())
 
@@ -129,7 +129,7 @@ def version() -> None:
 
 def _check_users(settings: Settings) -> None:
     """Exit with the problems of the users file, if it has any."""
-    from omsd.accounts.usersfile import UsersFileError, read_accounts  # noqa: PLC0415
+    from omsd.accounts.usersfile import UsersFileError, read_accounts
 
     if settings.auth.users_file is None:
         return
@@ -153,7 +153,7 @@ def _settings(
     log_level: str | None,
     log_format: str | None,
 ) -> Settings:
-    from omsd.config import ConfigError, load_settings  # noqa: PLC0415
+    from omsd.config import ConfigError, load_settings
 
     flags = {
         "server.grpc_listen": grpc_listen,

@@ -97,7 +97,7 @@ class BarDisplay:
 
     def __init__(self, console: Console) -> None:
         # Most commands show no bar, and rich takes long to load.
-        from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+        from rich.progress import BarColumn, Progress, TextColumn
 
         self._progress = Progress(
             TextColumn("{task.description}"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from omsd.cli.options import CopyOptions, Ends, MigrationOptions, NoticeOptions
 from omsd.cli.session import UsageError, secret_from
 from omsd.pb.v1 import task_pb2, types_pb2
 
@@ -59,6 +60,13 @@ def windows_from(texts: Sequence[str]) -> list[types_pb2.BandwidthPolicy]:
         rate = round(float(number) * _FACTORS[unit.lower()])
         windows.append(types_pb2.BandwidthPolicy(start=start, end=end, max_bandwidth=rate))
     return windows
+
+
+def new_windows(texts: Sequence[str] | None, *, none: bool) -> list[types_pb2.BandwidthPolicy]:
+    """The windows that replace those of a task or group. Raises UsageError unless either windows or --none were written."""
+    if bool(texts) is none:
+        raise UsageError("write --window (again for each one), or --none")
+    return windows_from(texts or ())
 
 
 def seconds_from(text: str) -> int:
@@ -118,28 +126,65 @@ def destination_node(node: Node, keys: Keys) -> task_pb2.DstNodeReq:
     return message
 
 
-def fill_smn_config(message: Any, topic: str | None, ends: str, language: str, template: str | None) -> None:
+def nodes_of(ends: Ends) -> tuple[Node, Node]:
+    """Source and destination. Raises UsageError if a location cannot be read."""
+    source = Node(ends.src, ends.src_cloud, ends.src_region, ends.src_endpoint, ends.src_app_id)
+    destination = Node(ends.dst, ends.dst_cloud, ends.dst_region, ends.dst_endpoint)
+    for node in (source, destination):
+        split_location(node.location)
+    return source, destination
+
+
+def fill_copy_options(message: Any, options: CopyOptions) -> None:
+    """How objects are copied; what was not asked for stays unset."""
+    message.object_overwrite_mode = types_pb2.ObjectOverwriteMode.Value(
+        f"OBJECT_OVERWRITE_MODE_{options.overwrite}"
+    )
+    message.consistency_check = types_pb2.ConsistencyCheck.Value(f"CONSISTENCY_CHECK_{options.check.upper()}")
+    message.dst_storage_policy = types_pb2.DstStoragePolicy.Value(f"DST_STORAGE_POLICY_{options.storage}")
+    message.enable_metadata_migration = options.metadata
+    if options.description is not None:
+        message.description = options.description
+    if options.restore:
+        message.enable_restore = True
+    if options.kms:
+        message.enable_kms = True
+
+
+def fill_migration_options(message: Any, options: MigrationOptions) -> None:
+    """How a task or group migrates. Raises UsageError if a window or a time cannot be read."""
+    fill_copy_options(message, options)
+    message.enable_failed_object_recording = options.record_failed
+    message.bandwidth_policy.extend(windows_from(options.window or ()))
+    if options.requester_pays:
+        message.enable_requester_pays = True
+    if options.since is not None:
+        message.migrate_since = seconds_from(options.since)
+
+
+def fill_smn_config(message: Any, notice: NoticeOptions) -> None:
     """Who is told of which ends of what is created. Raises UsageError if that cannot be read."""
-    if topic is None:
-        if template is not None:
+    if notice.notify_topic is None:
+        if notice.notify_template is not None:
             raise UsageError("--notify-template: write --notify-topic as well")
         return
-    triggers = [end.strip().upper() for end in ends.split(",") if end.strip()]
+    triggers = [end.strip().upper() for end in notice.notify_on.split(",") if end.strip()]
     if not triggers or not set(triggers) <= {"SUCCESS", "FAILURE", "FAIL"}:
-        raise UsageError(f"--notify-on {ends!r}: write success, failure or success,failure")
+        raise UsageError(f"--notify-on {notice.notify_on!r}: write success, failure or success,failure")
     message.smn_config.CopyFrom(
         types_pb2.SmnConfig(
-            topic_urn=topic,
+            topic_urn=notice.notify_topic,
             trigger_conditions=triggers,
-            language=language,
-            message_template_name=template or "",
+            language=notice.notify_language,
+            message_template_name=notice.notify_template or "",
         )
     )
 
 
-def fill_keys(message: Any, source: Keys, destination: Keys) -> None:
+def fill_keys_from_environment(message: Any) -> None:
     """The keys of both ends as the calls that start something want them."""
-    for end, keys in (("src", source), ("dst", destination)):
+    for end in ("src", "dst"):
+        keys = keys_from_environment(end.upper())
         setattr(message, f"{end}_ak", keys.access_key)
         setattr(message, f"{end}_sk", keys.secret_key)
         if keys.security_token:

@@ -9,10 +9,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -42,6 +42,8 @@ class Exit(IntEnum):
 
 
 class Output(StrEnum):
+    """How answers are written."""
+
     TABLE = "table"
     JSON = "json"
 
@@ -50,35 +52,55 @@ class UsageError(Exception):
     """The command line or the environment cannot be used; the message says what would be right."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Where a command goes, as whom, and how it answers. ca_file: speak TLS. cert_file, key_file: a client certificate."""
+    """Where a command goes, as whom, and how it answers; every command has these options."""
 
-    server: str
-    project: str
-    output: Output
-    timeout_s: float
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    token_file: Path | None = None
+    server: Annotated[
+        str, typer.Option(envvar="OMSCTL_SERVER", help="host:port or unix:/path of the server.")
+    ] = "127.0.0.1:7070"
+    project: Annotated[
+        str, typer.Option(envvar="OMSCTL_PROJECT", help="The project the tasks belong to.")
+    ] = "default"
+    output: Annotated[Output, typer.Option("--output", "-o", help="How the answer is written.")] = (
+        Output.TABLE
+    )
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds a call may take.")] = 30.0
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(envvar="OMSCTL_CA_FILE", help="Speak TLS and trust the certificates in this PEM file."),
+    ] = None
+    cert_file: Annotated[
+        Path | None,
+        typer.Option(envvar="OMSCTL_CERT_FILE", help="The client certificate to show (PEM)."),
+    ] = None
+    key_file: Annotated[
+        Path | None,
+        typer.Option(envvar="OMSCTL_KEY_FILE", help="The key of the client certificate (PEM)."),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="OMSCTL_TOKEN_FILE", help="Where the token is that `omsctl token` gave; else OMSCTL_TOKEN."
+        ),
+    ] = None
 
     def client(self) -> TaskClient:
         """A client for `async with`."""
         # grpc takes 100 ms to load; --help does without.
-        from omsd.cli.client import TaskClient  # noqa: PLC0415
+        from omsd.cli.client import TaskClient
 
         return self._connected(TaskClient)
 
     def sync_client(self) -> SyncClient:
         """A client of synchronization tasks for `async with`."""
-        from omsd.cli.sync_client import SyncClient  # noqa: PLC0415
+        from omsd.cli.sync_client import SyncClient
 
         return self._connected(SyncClient)
 
     def group_client(self) -> GroupClient:
         """A client of task groups for `async with`."""
-        from omsd.cli.group_client import GroupClient  # noqa: PLC0415
+        from omsd.cli.group_client import GroupClient
 
         return self._connected(GroupClient)
 
@@ -98,7 +120,7 @@ class Session:
         )
 
     def _address(self) -> ServerAddress:
-        from omsd.cli.client import ServerAddress  # noqa: PLC0415
+        from omsd.cli.client import ServerAddress
 
         if (self.cert_file is None) != (self.key_file is None):
             raise UsageError("--cert-file and --key-file are given both or not at all")
@@ -118,19 +140,19 @@ class Session:
 
     def auth_client(self) -> AuthClient:
         """A client that asks for a token, or who it is, for `async with`."""
-        from omsd.cli.auth_client import AuthClient  # noqa: PLC0415
+        from omsd.cli.auth_client import AuthClient
 
         return self._connected(AuthClient)
 
     def bucket_client(self) -> BucketClient:
         """A client of questions about buckets and of the catalogue for `async with`."""
-        from omsd.cli.bucket_client import BucketClient  # noqa: PLC0415
+        from omsd.cli.bucket_client import BucketClient
 
         return self._connected(BucketClient)
 
     def console(self) -> Console:
         """Where progress and tables go."""
-        from rich.console import Console  # noqa: PLC0415
+        from rich.console import Console
 
         return Console(highlight=False)
 
@@ -147,50 +169,44 @@ class Session:
             sys.stdout.write("  ".join(cells).rstrip() + "\n")
 
 
-_SERVER = typer.Option(envvar="OMSCTL_SERVER", help="host:port or unix:/path of the server.")
-_PROJECT = typer.Option(envvar="OMSCTL_PROJECT", help="The project the tasks belong to.")
-_OUTPUT = typer.Option("--output", "-o", help="How the answer is written.")
-_TIMEOUT = typer.Option(min=0.1, help="Seconds a call may take.")
-_CA_FILE = typer.Option(
-    envvar="OMSCTL_CA_FILE", help="Speak TLS and trust the certificates in this PEM file."
-)
-_CERT_FILE = typer.Option(envvar="OMSCTL_CERT_FILE", help="The client certificate to show (PEM).")
-_KEY_FILE = typer.Option(envvar="OMSCTL_KEY_FILE", help="The key of the client certificate (PEM).")
-_TOKEN_FILE = typer.Option(
-    envvar="OMSCTL_TOKEN_FILE", help="Where the token is that `omsctl token` gave; else OMSCTL_TOKEN."
-)
-
-_OPTIONS = (
-    ("server", Annotated[str, _SERVER], "127.0.0.1:7070"),
-    ("project", Annotated[str, _PROJECT], "default"),
-    ("output", Annotated[Output, _OUTPUT], Output.TABLE),
-    ("timeout", Annotated[float, _TIMEOUT], 30.0),
-    ("ca_file", Annotated[Path | None, _CA_FILE], None),
-    ("cert_file", Annotated[Path | None, _CERT_FILE], None),
-    ("key_file", Annotated[Path | None, _KEY_FILE], None),
-    ("token_file", Annotated[Path | None, _TOKEN_FILE], None),
-)
-
-
 def command(function: Callable[..., Coroutine[Any, Any, Exit | None]]) -> Callable[..., None]:
-    """Make a typer command of `async def function(session, ...)`: the session's options are added, errors become exit codes."""
+    """Make a typer command of `async def function(session, ...)`; errors become exit codes.
+
+    A parameter whose type is a dataclass is a group: the command has an option for each field of it. The session's come last.
+    """
     parameters = inspect.signature(function, eval_str=True).parameters
-    own = [parameter for name, parameter in parameters.items() if name != "session"]
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-        for name, annotation, default in _OPTIONS
-    ]
+    groups: dict[str, Any] = {}
+    for name, parameter in parameters.items():
+        if is_dataclass(parameter.annotation):
+            groups[name] = parameter.annotation
+    options: list[inspect.Parameter] = []
+    for name in sorted(parameters, key=lambda name: groups.get(name) is Session):
+        options += _options_of(groups[name]) if name in groups else [parameters[name]]
 
     @functools.wraps(function)
     def run(**values: Any) -> None:
-        given = {name: values.pop(name) for name, _, _ in _OPTIONS}
-        session = Session(timeout_s=given.pop("timeout"), **given)
-        raise typer.Exit(int(run_async(function(session, **values))))
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        raise typer.Exit(int(run_async(function(**values))))
 
-    as_keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
-    run.__signature__ = inspect.Signature([*as_keywords, *added])  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}
+    as_keywords = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+    # functools.wraps left the function's own signature, which typer would take for the command's.
+    run.__signature__ = inspect.Signature(as_keywords)  # type: ignore[attr-defined]  # unknown to the stubs
+    run.__annotations__ = {option.name: option.annotation for option in options}
     return run
+
+
+def _options_of(group: type[Any]) -> list[inspect.Parameter]:
+    types = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=types[field.name],
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+        )
+        for field in fields(group)
+    ]
 
 
 def run_async(work: Coroutine[Any, Any, Exit | None]) -> Exit:
@@ -203,7 +219,7 @@ def run_async(work: Coroutine[Any, Any, Exit | None]) -> Exit:
         complain(str(error))
         return Exit.USAGE
     except Exception as error:
-        from omsd.cli.client import CallError  # noqa: PLC0415
+        from omsd.cli.client import CallError
 
         if not isinstance(error, CallError):
             raise

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 
+from omsd.cli.options import KEYS_HELP, CopyOptions, Ends, OffsetOption
 from omsd.cli.session import Output, Session, UsageError, command, complain
-from omsd.cli.task import KEYS_HELP
-from omsd.domain.model import CloudType, ConsistencyCheck, OverwriteMode, StoragePolicy
+from omsd.domain.model import CloudType
 from omsd.domain.sync import SyncState
 from omsd.domain.sync_figures import DataType
 
@@ -30,76 +31,52 @@ IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The synchronizati
 _CLOUDS = ", ".join(c.value for c in CloudType if c not in (CloudType.URL_SOURCE, CloudType.GOOGLE))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketEnds(Ends):
+    """Whole buckets at both ends."""
+
+    src: Annotated[str, typer.Argument(metavar="SRC", help="s3://bucket of the source.")]
+    dst: Annotated[str, typer.Argument(metavar="DST", help="s3://bucket of the destination.")]
+    src_cloud: Annotated[str, typer.Option(help=f"AWS for any S3-compatible service. One of {_CLOUDS}.")] = (
+        CloudType.AWS
+    )
+    dst_cloud: Annotated[str, typer.Option(help="Cloud of the destination.")] = CloudType.AWS
+
+
 @app.command("create", epilog=KEYS_HELP)
 @command
 async def create(
     session: Session,
-    src: Annotated[str, typer.Argument(metavar="SRC", help="s3://bucket of the source.")],
-    dst: Annotated[str, typer.Argument(metavar="DST", help="s3://bucket of the destination.")],
-    src_cloud: Annotated[
-        str, typer.Option(help=f"AWS for any S3-compatible service. One of {_CLOUDS}.")
-    ] = CloudType.AWS,
-    src_region: Annotated[str | None, typer.Option(help="Region of the source.")] = None,
-    src_endpoint: Annotated[str | None, typer.Option(help="URL of the source's service.")] = None,
-    src_app_id: Annotated[str | None, typer.Option(help="APPID of a Tencent source.")] = None,
-    dst_cloud: Annotated[str, typer.Option(help="Cloud of the destination.")] = CloudType.AWS,
-    dst_region: Annotated[str | None, typer.Option(help="Region of the destination.")] = None,
-    dst_endpoint: Annotated[str | None, typer.Option(help="URL of the destination's service.")] = None,
-    description: Annotated[str | None, typer.Option(help="At most 255 characters.")] = None,
-    overwrite: Annotated[
-        OverwriteMode, typer.Option(case_sensitive=False, help="When an object that exists is replaced.")
-    ] = OverwriteMode.SIZE_LAST_MODIFIED,
-    check: Annotated[
-        ConsistencyCheck, typer.Option(case_sensitive=False, help="How the result is checked.")
-    ] = ConsistencyCheck.SIZE_LAST_MODIFIED,
-    storage: Annotated[
-        StoragePolicy, typer.Option(case_sensitive=False, help="Storage class at the destination.")
-    ] = StoragePolicy.STANDARD,
-    metadata: Annotated[
-        bool, typer.Option("--metadata", help="Migrate metadata, not only Content-Type.")
-    ] = False,
-    restore: Annotated[bool, typer.Option("--restore", help="Restore archived objects first.")] = False,
-    kms: Annotated[bool, typer.Option("--kms", help="Encrypt with KMS at the destination.")] = False,
+    ends: BucketEnds,
+    options: CopyOptions,
     deletes: Annotated[
         bool, typer.Option("--deletes", help="Delete at the destination what is gone at the source.")
     ] = False,
 ) -> None:
     """Create a task that follows SRC with DST by the events it is sent."""
-    from omsd.cli.request import keys_from_environment, split_location  # noqa: PLC0415
-    from omsd.pb.v1 import sync_pb2, types_pb2  # noqa: PLC0415
+    from omsd.cli import request as words
+    from omsd.pb.v1 import sync_pb2
 
     buckets = []
-    for location in (src, dst):
-        bucket, prefix = split_location(location)
+    for location in (ends.src, ends.dst):
+        bucket, prefix = words.split_location(location)
         if prefix:
             raise UsageError(f"{location!r}: a synchronization task is for whole buckets, s3://{bucket}")
         buckets.append(bucket)
-    source, destination = keys_from_environment("SRC"), keys_from_environment("DST")
     message = sync_pb2.CreateSyncTaskRequest(
-        src_cloud_type=src_cloud,
-        src_region=src_region,
-        src_endpoint=src_endpoint,
-        app_id=src_app_id,
+        src_cloud_type=ends.src_cloud,
+        src_region=ends.src_region,
+        src_endpoint=ends.src_endpoint,
+        app_id=ends.src_app_id,
         src_bucket=buckets[0],
-        src_ak=source.access_key,
-        src_sk=source.secret_key,
-        src_security_token=source.security_token or None,
-        dst_cloud_type=dst_cloud,
-        dst_region=dst_region,
-        dst_endpoint=dst_endpoint,
+        dst_cloud_type=ends.dst_cloud,
+        dst_region=ends.dst_region,
+        dst_endpoint=ends.dst_endpoint,
         dst_bucket=buckets[1],
-        dst_ak=destination.access_key,
-        dst_sk=destination.secret_key,
-        dst_security_token=destination.security_token or None,
-        description=description,
-        object_overwrite_mode=types_pb2.ObjectOverwriteMode.Value(f"OBJECT_OVERWRITE_MODE_{overwrite}"),
-        consistency_check=types_pb2.ConsistencyCheck.Value(f"CONSISTENCY_CHECK_{check.upper()}"),
-        dst_storage_policy=types_pb2.DstStoragePolicy.Value(f"DST_STORAGE_POLICY_{storage}"),
-        enable_metadata_migration=metadata,
-        enable_restore=restore or None,
-        enable_kms=kms or None,
         enable_delete=deletes,
     )
+    words.fill_copy_options(message, options)
+    words.fill_keys_from_environment(message)
     async with session.sync_client() as client:
         made = await client.create(message)
     session.say(f"synchronization task {made} created", id=made)
@@ -113,10 +90,10 @@ async def list_(
         SyncState | None, typer.Option(case_sensitive=False, help="Only tasks in this state.")
     ] = None,
     limit: Annotated[int, typer.Option(help="How many tasks, 1 to 100.")] = 20,
-    offset: Annotated[int, typer.Option(help="How many of the newest to leave out.")] = 0,
+    offset: OffsetOption = 0,
 ) -> None:
     """List synchronization tasks, newest first."""
-    from omsd.pb.v1 import sync_pb2  # noqa: PLC0415
+    from omsd.pb.v1 import sync_pb2
 
     request = sync_pb2.ListSyncTasksRequest(limit=limit, offset=offset)
     if status is not None:
@@ -156,7 +133,7 @@ async def show_(
     if session.output is Output.JSON:
         _write_json(task)
         return
-    from omsd.cli import show  # noqa: PLC0415
+    from omsd.cli import show
 
     rows = [
         ("id", task.sync_task_id),
@@ -188,7 +165,7 @@ async def stats(
     hours: Annotated[float, typer.Option(min=0.1, max=1000, help="How far back.")] = 24.0,
 ) -> None:
     """Plot what a task did, in five minutes for up to 24 hours, else in hours."""
-    from omsd.pb.v1 import sync_pb2  # noqa: PLC0415
+    from omsd.pb.v1 import sync_pb2
 
     end_ms = int(datetime.now(UTC).timestamp() * 1000)
     request = sync_pb2.GetSyncTaskStatisticsRequest(
@@ -234,19 +211,11 @@ async def event(
 @command
 async def start(session: Session, sync_task_id: IdArgument) -> None:
     """Start a stopped task; it wants its keys again."""
-    from omsd.cli.request import keys_from_environment  # noqa: PLC0415
-    from omsd.pb.v1 import sync_pb2  # noqa: PLC0415
+    from omsd.cli.request import fill_keys_from_environment
+    from omsd.pb.v1 import sync_pb2
 
-    source, destination = keys_from_environment("SRC"), keys_from_environment("DST")
-    request = sync_pb2.StartSyncTaskRequest(
-        sync_task_id=sync_task_id,
-        src_ak=source.access_key,
-        src_sk=source.secret_key,
-        src_security_token=source.security_token or None,
-        dst_ak=destination.access_key,
-        dst_sk=destination.secret_key,
-        dst_security_token=destination.security_token or None,
-    )
+    request = sync_pb2.StartSyncTaskRequest(sync_task_id=sync_task_id)
+    fill_keys_from_environment(request)
     async with session.sync_client() as client:
         await client.start(request)
     session.say(f"synchronization task {sync_task_id} started", id=sync_task_id)
@@ -308,7 +277,7 @@ def _month_ms(text: str | None) -> int | None:
 
 
 def _status_word(task: sync_pb2.SyncTask) -> str:
-    from omsd.pb.v1 import sync_pb2  # noqa: PLC0415
+    from omsd.pb.v1 import sync_pb2
 
     return sync_pb2.SyncTaskStatus.Name(task.status).removeprefix("SYNC_TASK_STATUS_").lower()
 
@@ -322,6 +291,6 @@ def _time_text(time_ms: int) -> str:
 
 
 def _write_json(message: Any) -> None:
-    from omsd.cli import show  # noqa: PLC0415
+    from omsd.cli import show
 
     sys.stdout.write(json.dumps(show.to_json(message), ensure_ascii=False) + "\n")

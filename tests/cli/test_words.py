@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from omsd.cli import progress, show
+from omsd.cli.options import NoticeOptions
 from omsd.cli.request import fill_smn_config, seconds_from, split_location, windows_from
 from omsd.cli.session import UsageError
 from omsd.pb.v1 import task_pb2, types_pb2
@@ -128,14 +129,14 @@ def test_help_is_there_without_loading_grpc_or_rich() -> None:
 )
 def test_the_ends_that_are_told(ends: str, expected: list[str]) -> None:
     request = task_pb2.CreateTaskRequest()
-    fill_smn_config(request, "urn", ends, "en-us", None)
+    fill_smn_config(request, NoticeOptions(notify_topic="urn", notify_on=ends))
     assert list(request.smn_config.trigger_conditions) == expected
 
 
 @pytest.mark.parametrize("ends", ["", ",", "always", "success;failure"])
 def test_other_ends_are_refused(ends: str) -> None:
     with pytest.raises(UsageError, match="--notify-on"):
-        fill_smn_config(task_pb2.CreateTaskRequest(), "urn", ends, "en-us", None)
+        fill_smn_config(task_pb2.CreateTaskRequest(), NoticeOptions(notify_topic="urn", notify_on=ends))
 
 
 def test_what_became_of_a_notice_in_words() -> None:
