@@ -46,12 +46,9 @@ async def token(
 @command
 async def whoami(session: Session) -> None:
     """Show whom the server takes you for, and what you may do in which project."""
-    from omsd.cli import show
-
     async with session.auth_client() as client:
         caller = await client.caller()
-    if session.output is Output.JSON:
-        sys.stdout.write(json.dumps(show.to_json(caller), ensure_ascii=False) + "\n")
+    if session.wrote_json(caller):
         return
     if caller.method == "none":
         sys.stdout.write("this server asks nobody who he is\n")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from omsd.cli.options import BUCKET_CLOUDS
-from omsd.cli.session import Exit, Output, Session, command, complain
+from omsd.cli.session import Exit, Session, command, complain
 from omsd.domain.model import CloudType
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
 
 app = typer.Typer(
     no_args_is_help=True, help="Look into buckets before a task is made.", rich_markup_mode=None
@@ -80,7 +76,8 @@ async def list_(
 
     async with session.bucket_client() as client:
         found = await client.buckets(bucket_pb2.ListBucketsRequest(**place.fields("region")))
-    _answer(session, found, "".join(f"{name}\n" for name in found.buckets))
+    if not session.wrote_json(found):
+        sys.stdout.writelines(f"{name}\n" for name in found.buckets)
 
 
 @app.command("objects", epilog=KEYS_HELP)
@@ -116,8 +113,7 @@ async def objects(
             if not page.next_page:
                 break
             behind = told.next_marker = page.next_marker
-    if session.output is Output.JSON:
-        _answer(session, told, "")
+    if session.wrote_json(told):
         return
     session.table(("SIZE", "NAME"), [(record.size, record.name) for record in told.records])
     if told.next_page:
@@ -139,8 +135,9 @@ async def region_(
     fields = place.fields("region")
     async with session.bucket_client() as client:
         found = await client.region(bucket_pb2.GetBucketRegionRequest(bucket_name=bucket, **fields))
-    note = "" if found.support else "; this server knows no endpoint for it"
-    _answer(session, found, f"{found.id} ({found.name}){note}\n")
+    if not session.wrote_json(found):
+        note = "" if found.support else "; this server knows no endpoint for it"
+        sys.stdout.write(f"{found.id} ({found.name}){note}\n")
 
 
 @app.command("prefix", epilog=KEYS_HELP)
@@ -160,7 +157,8 @@ async def prefix(
         found = await client.prefix(
             bucket_pb2.CheckPrefixRequest(bucket_name=bucket, file_name=name, **fields)
         )
-    _answer(session, found, "it exists\n" if found.exist else "there is no such key\n")
+    if not session.wrote_json(found):
+        sys.stdout.write("it exists\n" if found.exist else "there is no such key\n")
 
 
 @app.command("cdn", epilog=KEYS_HELP)
@@ -190,9 +188,7 @@ async def cdn(
     )
     async with session.bucket_client() as client:
         info = await client.cdn_info(request)
-    if session.output is Output.JSON:
-        _answer(session, info, "")
-    else:
+    if not session.wrote_json(info):
         rows = [(entry.key, "same" if entry.is_etag_matching else entry.note) for entry in info.checked_keys]
         session.table(("KEY", "THROUGH THE CDN"), rows)
     return Exit.OK if info.is_download_available else Exit.REFUSED
@@ -218,9 +214,7 @@ async def url_list(
     )
     async with session.bucket_client() as client:
         found = await client.url_list(request)
-    if session.output is Output.JSON:
-        _answer(session, found, "")
-    else:
+    if not session.wrote_json(found):
         session.table(("URL", "ANSWER"), [(url.url, url.note or "available") for url in found.checked_urls])
         for line in found.bad_lines:
             complain(f"line at byte {line.offset}: {line.reason}")
@@ -228,10 +222,3 @@ async def url_list(
             complain(f"{found.error_reason.error_code} {found.error_reason.error_msg}")
     usable = found.is_valid and all(url.is_available for url in found.checked_urls)
     return Exit.OK if usable else Exit.REFUSED
-
-
-def _answer(session: Session, message: Message, text: str) -> None:
-    from omsd.cli import show
-
-    as_json = session.output is Output.JSON
-    sys.stdout.write(json.dumps(show.to_json(message), ensure_ascii=False) + "\n" if as_json else text)

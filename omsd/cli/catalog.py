@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from omsd.cli.session import Output, Session, command
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
+from omsd.cli.session import Session, command
 
 
 class End(StrEnum):
+    """Which end of a task a cloud is at, in the words of the API."""
+
     SOURCE = "src"
     DESTINATION = "dst"
 
@@ -30,7 +27,7 @@ async def clouds(
     """List the clouds, and whether this server can use them."""
     async with session.bucket_client() as client:
         found = await client.clouds(end.value)
-    if not _answered_as_json(session, found):
+    if not session.wrote_json(found):
         rows = [(info.cloud_type, "yes" if info.is_supported else "not yet") for info in found.clouds]
         session.table(("CLOUD", "SUPPORTED"), rows)
 
@@ -43,7 +40,7 @@ async def regions(
     """List the regions of each cloud: those built in and those configured."""
     async with session.bucket_client() as client:
         found = await client.regions(cloud)
-    if not _answered_as_json(session, found):
+    if not session.wrote_json(found):
         rows = [
             (region.cloud_type, region.value, region.description, region.endpoint or "no driver yet")
             for entry in found.clouds
@@ -57,17 +54,9 @@ async def quotas(session: Session) -> None:
     """Show the limits, and how much of them is used."""
     async with session.bucket_client() as client:
         found = await client.quotas()
-    if not _answered_as_json(session, found):
+    if not session.wrote_json(found):
         rows = [
             (entry.type, str(entry.used), str(entry.quota) if entry.quota else "-", entry.description)
             for entry in found.quotas
         ]
         session.table(("QUOTA", "USED", "LIMIT", "OF WHAT"), rows)
-
-
-def _answered_as_json(session: Session, message: Message) -> bool:
-    from omsd.cli import show
-
-    if session.output is Output.JSON:
-        sys.stdout.write(json.dumps(show.to_json(message), ensure_ascii=False) + "\n")
-    return session.output is Output.JSON

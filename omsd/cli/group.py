@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -93,7 +91,7 @@ async def list_(
     offset: OffsetOption = 0,
 ) -> None:
     """List groups, newest first."""
-    from omsd.cli import group_show, show
+    from omsd.cli import group_show
     from omsd.pb.v1 import group_pb2
 
     request = group_pb2.ListTaskGroupsRequest(limit=limit, offset=offset)
@@ -105,8 +103,7 @@ async def list_(
         request.status = group_pb2.TaskGroupStatus.Value(f"TASK_GROUP_STATUS_{name}")
     async with session.group_client() as client:
         page = await client.list(request)
-    if session.output is Output.JSON:
-        sys.stdout.write(json.dumps(show.to_json(page), ensure_ascii=False) + "\n")
+    if session.wrote_json(page):
         return
     rows = [
         (
@@ -121,25 +118,20 @@ async def list_(
         )
         for group in page.taskgroups
     ]
-    session.table(("ID", "STATUS", "PROGRESS", "TASKS", "OBJECTS", "BYTES", "SOURCE", "DESTINATION"), rows)
-    if page.count > len(rows):
-        complain(f"{len(rows)} of {page.count} groups shown; --offset and --limit show others")
+    headers = ("ID", "STATUS", "PROGRESS", "TASKS", "OBJECTS", "BYTES", "SOURCE", "DESTINATION")
+    session.page(headers, rows, total=page.count, what="groups")
 
 
 @app.command("show")
 @command
 async def show_(session: Session, group_id: GroupIdArgument) -> None:
     """Show one group. `omsctl task list --group ID` shows its tasks."""
-    from omsd.cli import group_show, show
+    from omsd.cli import group_show
 
     async with session.group_client() as client:
         group = await client.get(group_id)
-    if session.output is Output.JSON:
-        sys.stdout.write(json.dumps(show.to_json(group), ensure_ascii=False) + "\n")
-    else:
-        rows = group_show.details(group)
-        width = max(len(name) for name, _ in rows)
-        sys.stdout.write("".join(f"{name.ljust(width)}  {text}\n" for name, text in rows))
+    if not session.wrote_json(group):
+        session.details(group_show.details(group))
 
 
 @app.command("watch")
@@ -233,19 +225,20 @@ async def limit(
 async def watch_until_end(session: Session, client: GroupClient, group_id: str) -> Exit:
     """Show a group until it has ended. Leaving it (Ctrl-C) leaves the group alone."""
     from omsd.cli import group_progress
+    from omsd.cli.display import show_until_end
     from omsd.pb.v1 import group_pb2
 
     display = group_progress.open_group_display(session.console(), as_json=session.output is Output.JSON)
     try:
-        group = await group_progress.show_group_until_end(client.watch(group_id), display)
+        watched = await show_until_end(client.watch(group_id), display)
     except asyncio.CancelledError:
         complain(f"task group {group_id} goes on; `omsctl group watch {group_id}` shows it again")
         raise
-    if group is None or group.status not in group_progress.ENDED:
+    if watched is None or watched.task_group.status not in group_progress.ENDED:
         complain(f"task group {group_id} was deleted")
         return Exit.NOT_FOUND
-    if group.status != group_pb2.TASK_GROUP_STATUS_COMPLETED:
-        reason = group.error_reason
+    if watched.task_group.status != group_pb2.TASK_GROUP_STATUS_COMPLETED:
+        reason = watched.task_group.error_reason
         complain(f"task group {group_id} failed: {reason.error_code} {reason.error_msg}")
         return Exit.TASK_FAILED
     return Exit.OK

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
     from rich.console import Console
 
     from omsd.cli.auth_client import AuthClient
@@ -167,6 +168,26 @@ class Session:
         for line in lines:
             cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+    def page(self, headers: Sequence[str], rows: Sequence[Sequence[str]], *, total: int, what: str) -> None:
+        """A table of some of all there are; what is not shown is said on stderr."""
+        self.table(headers, rows)
+        if total > len(rows):
+            complain(f"{len(rows)} of {total} {what} shown; --offset and --limit show others")
+
+    def details(self, rows: Sequence[tuple[str, str]]) -> None:
+        """One thing, a line for each name and text."""
+        width = max(len(name) for name, _ in rows)
+        sys.stdout.writelines(f"{name.ljust(width)}  {text}".rstrip() + "\n" for name, text in rows)
+
+    def wrote_json(self, message: Message) -> bool:
+        """True if JSON is wanted: the message has been written, and nothing else is to be."""
+        if self.output is not Output.JSON:
+            return False
+        from omsd.cli import show
+
+        sys.stdout.write(json.dumps(show.to_json(message), ensure_ascii=False) + "\n")
+        return True
 
 
 def command(function: Callable[..., Coroutine[Any, Any, Exit | None]]) -> Callable[..., None]:

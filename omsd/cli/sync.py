@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
 
 from omsd.cli.options import KEYS_HELP, CopyOptions, Ends, OffsetOption
-from omsd.cli.session import Output, Session, UsageError, command, complain
+from omsd.cli.session import Session, UsageError, command, complain
 from omsd.domain.model import CloudType
 from omsd.domain.sync import SyncState
 from omsd.domain.sync_figures import DataType
@@ -100,8 +99,7 @@ async def list_(
         request.status = sync_pb2.SyncTaskStatus.Value(f"SYNC_TASK_STATUS_{status}")
     async with session.sync_client() as client:
         page = await client.list(request)
-    if session.output is Output.JSON:
-        _write_json(page)
+    if session.wrote_json(page):
         return
     rows = [
         (
@@ -113,9 +111,7 @@ async def list_(
         )
         for task in page.tasks
     ]
-    session.table(("ID", "STATUS", "QUEUED", "SOURCE", "DESTINATION"), rows)
-    if page.count > len(rows):
-        complain(f"{len(rows)} of {page.count} tasks shown; --offset and --limit show others")
+    session.page(("ID", "STATUS", "QUEUED", "SOURCE", "DESTINATION"), rows, total=page.count, what="tasks")
 
 
 @app.command("show")
@@ -130,8 +126,7 @@ async def show_(
     """Show one task and its figures of a month."""
     async with session.sync_client() as client:
         task = await client.get(sync_task_id, _month_ms(month))
-    if session.output is Output.JSON:
-        _write_json(task)
+    if session.wrote_json(task):
         return
     from omsd.cli import show
 
@@ -150,8 +145,7 @@ async def show_(
         ("failed", str(task.monthly_failed_object)),
         ("skipped", str(task.monthly_skip_object)),
     ]
-    width = max(len(name) for name, _ in rows)
-    sys.stdout.write("".join(f"{name.ljust(width)}  {text}".rstrip() + "\n" for name, text in rows))
+    session.details(rows)
 
 
 @app.command("stats")
@@ -176,8 +170,7 @@ async def stats(
     )
     async with session.sync_client() as client:
         answer = await client.statistics(request)
-    if session.output is Output.JSON:
-        _write_json(answer)
+    if session.wrote_json(answer):
         return
     for entry in answer.statistic_datas:
         name = sync_pb2.SyncDataType.Name(entry.data_type).removeprefix("SYNC_DATA_TYPE_")
@@ -288,9 +281,3 @@ def _place(bucket: str, *about: str) -> str:
 
 def _time_text(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
-
-
-def _write_json(message: Any) -> None:
-    from omsd.cli import show
-
-    sys.stdout.write(json.dumps(show.to_json(message), ensure_ascii=False) + "\n")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -110,8 +108,7 @@ async def list_(
         request.group_id = group
     async with session.client() as client:
         page = await client.list(request)
-    if session.output is Output.JSON:
-        sys.stdout.write(json.dumps(show.to_json(page), ensure_ascii=False) + "\n")
+    if session.wrote_json(page):
         return
     rows = [
         (
@@ -125,9 +122,8 @@ async def list_(
         )
         for task in page.tasks
     ]
-    session.table(("ID", "STATUS", "PROGRESS", "OBJECTS", "BYTES", "SOURCE", "DESTINATION"), rows)
-    if page.count > len(rows):
-        complain(f"{len(rows)} of {page.count} tasks shown; --offset and --limit show others")
+    headers = ("ID", "STATUS", "PROGRESS", "OBJECTS", "BYTES", "SOURCE", "DESTINATION")
+    session.page(headers, rows, total=page.count, what="tasks")
 
 
 @app.command("show")
@@ -138,12 +134,8 @@ async def show_(session: Session, task_id: TaskIdArgument) -> None:
 
     async with session.client() as client:
         task = await client.get(task_id)
-    if session.output is Output.JSON:
-        sys.stdout.write(json.dumps(show.to_json(task), ensure_ascii=False) + "\n")
-    else:
-        rows = show.details(task)
-        width = max(len(name) for name, _ in rows)
-        sys.stdout.write("".join(f"{name.ljust(width)}  {text}\n" for name, text in rows))
+    if not session.wrote_json(task):
+        session.details(show.details(task))
 
 
 @app.command("watch")
@@ -228,11 +220,12 @@ async def set_priority(
 async def watch_until_end(session: Session, client: TaskClient, task_id: int) -> Exit:
     """Show a task until it has ended. Leaving it (Ctrl-C) leaves the task alone."""
     from omsd.cli import progress
+    from omsd.cli.display import show_until_end
     from omsd.pb.v1 import types_pb2
 
     display = progress.open_display(session.console(), as_json=session.output is Output.JSON)
     try:
-        task = await progress.show_until_end(client.watch(task_id), display)
+        task = await show_until_end(client.watch(task_id), display)
     except asyncio.CancelledError:
         complain(f"task {task_id} goes on; `omsctl task watch {task_id}` shows it again")
         raise

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from omsd.cli.client import CallError, ServerAddress, TaskClient
-from omsd.cli.progress import open_display, show_until_end
+from omsd.cli.display import show_until_end
+from omsd.cli.progress import open_display
 from omsd.cli.request import Keys, Node, destination_node, source_node
 from omsd.cli.show import size_text
 from omsd.demo.compare import Comparison, compare, read_bucket
