@@ -24,7 +24,7 @@ from statistics import median
 import uvloop
 
 from bench.measure import cpu_s
-from omsd.cli.client import TaskClient
+from omsd.cli.task_client import TaskClient
 from tests.e2e.harness import FAILED, SUCCEEDED, Daemon, ended, node, request
 from tests.servers import S3Server, free_port, start_seaweed
 

@@ -14,8 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.measure import Sample, cpu_s, family_of, peak_rss_bytes
-from omsd.cli.client import ServerAddress, TaskClient
+from omsd.cli.client import ServerAddress
 from omsd.cli.request import Keys, Node, destination_node, source_node
+from omsd.cli.task_client import TaskClient
 from omsd.demo.processes import S3Access, open_daemon
 from omsd.pb.v1 import task_pb2, types_pb2
 

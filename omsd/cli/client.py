@@ -1,15 +1,14 @@
-"""The gRPC client behind every omsctl command; also used by the demo. Errors come as CallError, ready to be shown."""
+"""What the gRPC clients of all services share: the channel, the token, and errors that are ready to be shown."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -17,10 +16,6 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 
 from omsd.domain.errors import OmsdError, Violation
-from omsd.pb.v1 import service_pb2_grpc, task_pb2, types_pb2
-
-if TYPE_CHECKING:
-    from omsd.pb.v1.service_pb2_grpc import MigrationTaskServiceAsyncStub
 
 Answer = TypeVar("Answer")
 Streamed = TypeVar("Streamed", bound=Message)
@@ -76,15 +71,14 @@ class ServerAddress:
     token: str = field(default="", repr=False)
 
 
-class TaskClient:
-    """Calls of one project on one server, to be used in `async with`. Every call raises CallError."""
+class Client:
+    """A connection to one server, for one project; to be used in `async with`. Every call raises CallError."""
 
     def __init__(self, server: ServerAddress, project_id: str, *, timeout_s: float = 30.0) -> None:
-        self._address = server
+        self._target = server.target
         self._project_id = project_id
         self._timeout_s = timeout_s
         self._channel = open_channel(server)
-        self._stub: MigrationTaskServiceAsyncStub = service_pb2_grpc.MigrationTaskServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,60 +88,8 @@ class TaskClient:
     ) -> None:
         await self._channel.close(None)
 
-    async def create(self, request: task_pb2.CreateTaskRequest) -> task_pb2.CreateTaskResponse:
-        """Create and start a task; the project of the client is filled in."""
-        request.project_id = self._project_id
-        return await self._call(self._stub.CreateTask(request, timeout=self._timeout_s))
-
-    async def get(self, task_id: int) -> task_pb2.Task:
-        """The task now."""
-        request = task_pb2.GetTaskRequest(project_id=self._project_id, task_id=task_id)
-        return await self._call(self._stub.GetTask(request, timeout=self._timeout_s))
-
-    async def list(self, request: task_pb2.ListTasksRequest) -> task_pb2.ListTasksResponse:
-        """A page of tasks, newest first."""
-        request.project_id = self._project_id
-        return await self._call(self._stub.ListTasks(request, timeout=self._timeout_s))
-
-    async def start(self, request: task_pb2.StartTaskRequest) -> None:
-        """Start a paused or failed task."""
-        request.project_id = self._project_id
-        await self._call(self._stub.StartTask(request, timeout=self._timeout_s))
-
-    async def stop(self, task_id: int) -> None:
-        """Pause a task."""
-        request = task_pb2.StopTaskRequest(project_id=self._project_id, task_id=task_id)
-        await self._call(self._stub.StopTask(request, timeout=self._timeout_s))
-
-    async def delete(self, task_id: int) -> None:
-        """Delete a task that does not run."""
-        request = task_pb2.DeleteTaskRequest(project_id=self._project_id, task_id=task_id)
-        await self._call(self._stub.DeleteTask(request, timeout=self._timeout_s))
-
-    async def limit(self, task_id: int, windows: Sequence[types_pb2.BandwidthPolicy]) -> None:
-        """Replace the bandwidth windows of a task; none = no limit."""
-        request = task_pb2.UpdateBandwidthPolicyRequest(
-            project_id=self._project_id, task_id=task_id, bandwidth_policy=windows
-        )
-        await self._call(self._stub.UpdateBandwidthPolicy(request, timeout=self._timeout_s))
-
-    async def set_priority(self, task_ids: Sequence[int], priority: types_pb2.TaskPriority.ValueType) -> None:
-        """Change the priority of tasks, all or none."""
-        request = task_pb2.BatchUpdateTasksRequest(
-            project_id=self._project_id, ids=task_ids, task_priority=priority
-        )
-        await self._call(self._stub.BatchUpdateTasks(request, timeout=self._timeout_s))
-
-    async def watch(self, task_id: int) -> AsyncIterator[task_pb2.Task]:
-        """The task now and after each change, until it has ended or is deleted; as follow() does."""
-        request = task_pb2.WatchTaskRequest(project_id=self._project_id, task_id=task_id)
-        answers = follow(lambda: self._stub.WatchTask(request), self._address.target, self._timeout_s)
-        async with contextlib.aclosing(answers):
-            async for answer in answers:
-                yield answer.task
-
-    async def _call(self, call: Awaitable[Answer]) -> Answer:
-        return await translated(call, self._address.target)
+    async def _call(self, method: Callable[..., Awaitable[Answer]], request: Message) -> Answer:
+        return await translated(method(request, timeout=self._timeout_s), self._target)
 
 
 def open_channel(server: ServerAddress) -> aio.Channel:

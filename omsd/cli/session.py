@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from omsd.cli.auth_client import AuthClient
     from omsd.cli.bucket_client import BucketClient
-    from omsd.cli.client import CallError, ServerAddress, TaskClient
+    from omsd.cli.client import CallError, ServerAddress
     from omsd.cli.group_client import GroupClient
     from omsd.cli.sync_client import SyncClient
+    from omsd.cli.task_client import TaskClient
 
 Result = TypeVar("Result")
 AnyClient = TypeVar("AnyClient")
@@ -89,7 +90,7 @@ class Session:
     def client(self) -> TaskClient:
         """A client for `async with`."""
         # grpc takes 100 ms to load; --help does without.
-        from omsd.cli.client import TaskClient
+        from omsd.cli.task_client import TaskClient
 
         return self._connected(TaskClient)
 

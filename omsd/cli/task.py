@@ -20,7 +20,7 @@ from omsd.cli.session import Exit, Output, Session, UsageError, command, complai
 from omsd.domain.model import Priority, TaskState
 
 if TYPE_CHECKING:
-    from omsd.cli.client import TaskClient
+    from omsd.cli.task_client import TaskClient
 
 app = typer.Typer(no_args_is_help=True, help="Migration tasks.", rich_markup_mode=None)
 

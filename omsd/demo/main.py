@@ -14,11 +14,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 
-from omsd.cli.client import CallError, ServerAddress, TaskClient
+from omsd.cli.client import CallError, ServerAddress
 from omsd.cli.display import show_until_end
 from omsd.cli.progress import open_display
 from omsd.cli.request import Keys, Node, destination_node, source_node
 from omsd.cli.show import size_text
+from omsd.cli.task_client import TaskClient
 from omsd.demo.compare import Comparison, compare, read_bucket
 from omsd.demo.dataset import FULL, SMALL, Scale, fill, open_client
 from omsd.demo.errors import DemoError

@@ -21,6 +21,7 @@ import omsd.cli.progress
 import omsd.cli.request
 import omsd.cli.show
 import omsd.cli.sync_client
+import omsd.cli.task_client
 
 
 def main() -> None:

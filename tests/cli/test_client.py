@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from omsd.api.grpc.server import Certificate, GrpcServer
-from omsd.cli.client import CallError, ServerAddress, TaskClient
+from omsd.cli.client import CallError, ServerAddress
+from omsd.cli.task_client import TaskClient
 from omsd.pb.v1 import task_pb2
 from omsd.service import requests
 from tests.cli.conftest import ROOT

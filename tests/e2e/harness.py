@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from omsd.cli.client import CallError, ServerAddress, TaskClient
+from omsd.cli.client import CallError, ServerAddress
+from omsd.cli.task_client import TaskClient
 from omsd.pb.v1 import task_pb2, types_pb2
 from tests.servers import Process, S3Server, free_port
 

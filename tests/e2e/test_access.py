@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from grpc import aio
 
-from omsd.cli.client import CallError, ServerAddress, TaskClient
+from omsd.cli.client import CallError, ServerAddress
 from omsd.cli.sync_client import SyncClient
+from omsd.cli.task_client import TaskClient
 from omsd.domain.passwords import hash_password
 from omsd.pb.v1 import auth_pb2, sync_pb2, task_pb2, types_pb2
 from omsd.pb.v1.auth_pb2_grpc import AuthServiceStub

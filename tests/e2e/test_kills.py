@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from omsd.cli.client import TaskClient
+from omsd.cli.task_client import TaskClient
 from omsd.domain.overwrite import TIME_GRANULARITY_S
 from omsd.pb.v1 import task_pb2, types_pb2
 from tests.e2e.harness import (

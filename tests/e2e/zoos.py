@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from omsd.cli.client import CallError, TaskClient
+from omsd.cli.client import CallError
 from omsd.cli.group_client import GroupClient
 from omsd.cli.sync_client import SyncClient
+from omsd.cli.task_client import TaskClient
 from omsd.pb.v1 import group_pb2, sync_pb2, task_pb2, types_pb2
 from tests.e2e.group_harness import check_group, group_request, keys_of
 from tests.e2e.harness import check_view, keys_again, node, request
