@@ -80,10 +80,10 @@ class SmnConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateTask:
-    """migrate_since: seconds, or milliseconds from 100000000000 on. request_id is ours: a repeat returns the same task.
+class MigrationFields:
+    """What tasks and task groups are created with.
 
-    thread_num: of V1, where it is mandatory; kept and shown, not obeyed: how many requests are used finds itself.
+    migrate_since: seconds, or milliseconds from 100000000000 on. request_id is ours: a repeat returns what the first call made.
     """
 
     src_node: SrcNode | None = None
@@ -102,22 +102,36 @@ class CreateTask:
     dst_storage_policy: str | None = None
     consistency_check: str | None = None
     enable_requester_pays: bool | None = None
-    task_priority: str | None = None
     request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateTask(MigrationFields):
+    """thread_num: of V1, where it is mandatory; kept and shown, not obeyed: how many requests are used finds itself."""
+
+    task_priority: str | None = None
     thread_num: int | None = None
     dialect: Dialect = Dialect.V2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartTask:
+class KeyFields:
+    """The keys of both ends, as whatever is started wants them again."""
+
     dst_ak: str | None = field(default=None, repr=False)
     dst_sk: str | None = field(default=None, repr=False)
     src_ak: str | None = field(default=None, repr=False)
     src_sk: str | None = field(default=None, repr=False)
     src_security_token: str | None = field(default=None, repr=False)
     dst_security_token: str | None = field(default=None, repr=False)
-    json_auth_file: str | None = field(default=None, repr=False)
     source_cdn_authentication_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartTask(KeyFields):
+    """migrate_failed_object: only what failed."""
+
+    json_auth_file: str | None = field(default=None, repr=False)
     migrate_failed_object: bool | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from omsd.service.requests import SourceCdn
+from omsd.service.requests import KeyFields, SourceCdn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +38,8 @@ class CreateSyncTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartSyncTask:
-    src_ak: str | None = field(default=None, repr=False)
-    src_sk: str | None = field(default=None, repr=False)
-    src_security_token: str | None = field(default=None, repr=False)
-    dst_ak: str | None = field(default=None, repr=False)
-    dst_sk: str | None = field(default=None, repr=False)
-    dst_security_token: str | None = field(default=None, repr=False)
-    source_cdn_authentication_key: str | None = field(default=None, repr=False)
+class StartSyncTask(KeyFields):
+    """The tokens are ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from google.protobuf.message import Message
 from grpc import aio
 
+from omsd.api.grpc.mapping import cdn_from_pb
 from omsd.domain.questions import UrlListChecked, size_text
 from omsd.pb.v1 import bucket_pb2, service_pb2_grpc, types_pb2
 from omsd.service import bucket_requests as asked
 from omsd.service.buckets import BucketRegion, CdnInfo, ObjectPage
 from omsd.service.identifiers import validate_project_id
-from omsd.service.requests import ListFile, SourceCdn
+from omsd.service.requests import ListFile
 
 if TYPE_CHECKING:
     # Generic in the stubs only.
@@ -88,7 +89,7 @@ class BucketServicer(service_pb2_grpc.BucketServiceServicer):
             prefix=asked.PrefixKeyInfo(keys=tuple(request.prefix.keys))
             if request.HasField("prefix")
             else None,
-            source_cdn=_cdn_from_pb(request.source_cdn) if request.HasField("source_cdn") else None,
+            source_cdn=cdn_from_pb(request.source_cdn) if request.HasField("source_cdn") else None,
         )
         info = await self._buckets.cdn_info(wanted)
         return bucket_pb2.GetCdnInfoResponse(
@@ -143,12 +144,3 @@ def _given(message: Message, *names: str) -> dict[str, Any]:
     known = message.DESCRIPTOR.fields_by_name
     wanted = [name for name in (*_ACCOUNT, *names) if name in known]
     return {name: getattr(message, name) if message.HasField(name) else None for name in wanted}
-
-
-def _cdn_from_pb(cdn: types_pb2.SourceCdnReq) -> SourceCdn:
-    return SourceCdn(
-        authentication_type=cdn.authentication_type or None,
-        domain=cdn.domain or None,
-        protocol=cdn.protocol or None,
-        authentication_key=cdn.authentication_key or None,
-    )

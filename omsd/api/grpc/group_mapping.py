@@ -16,29 +16,8 @@ def create_from_pb(message: group_pb2.CreateTaskGroupRequest) -> group_requests.
     """The call as written. Raises RequestError naming every enumeration with an unknown number."""
     enums = EnumReader()
     request = group_requests.CreateTaskGroup(
-        src_node=mapping.src_node_from_pb(message.src_node) if message.HasField("src_node") else None,
-        dst_node=mapping.dst_node_from_pb(message.dst_node) if message.HasField("dst_node") else None,
         task_type=enums.upper(group_pb2.TaskGroupType, message.task_type, "task_type"),
-        description=given(message, "description"),
-        enable_kms=given(message, "enable_kms"),
-        migrate_since=given(message, "migrate_since"),
-        bandwidth_policy=mapping.rules_from_pb(message.bandwidth_policy) or None,
-        source_cdn=mapping.cdn_from_pb(message.source_cdn) if message.HasField("source_cdn") else None,
-        smn_config=mapping.smn_from_pb(message.smn_config) if message.HasField("smn_config") else None,
-        enable_metadata_migration=given(message, "enable_metadata_migration"),
-        enable_restore=given(message, "enable_restore"),
-        enable_failed_object_recording=given(message, "enable_failed_object_recording"),
-        object_overwrite_mode=enums.upper(
-            types_pb2.ObjectOverwriteMode, message.object_overwrite_mode, "object_overwrite_mode"
-        ),
-        dst_storage_policy=enums.upper(
-            types_pb2.DstStoragePolicy, message.dst_storage_policy, "dst_storage_policy"
-        ),
-        consistency_check=enums.lower(
-            types_pb2.ConsistencyCheck, message.consistency_check, "consistency_check"
-        ),
-        enable_requester_pays=given(message, "enable_requester_pays"),
-        request_id=message.request_id or None,
+        **mapping.migration_from_pb(message, enums),
     )
     enums.raise_if_wrong()
     return request
@@ -46,30 +25,13 @@ def create_from_pb(message: group_pb2.CreateTaskGroupRequest) -> group_requests.
 
 def start_from_pb(message: group_pb2.StartTaskGroupRequest) -> group_requests.StartTaskGroup:
     """The call as written."""
-    return group_requests.StartTaskGroup(
-        dst_ak=given(message, "dst_ak"),
-        dst_sk=given(message, "dst_sk"),
-        src_ak=given(message, "src_ak"),
-        src_sk=given(message, "src_sk"),
-        src_security_token=given(message, "src_security_token"),
-        dst_security_token=given(message, "dst_security_token"),
-        json_auth_file=given(message, "json_auth_file"),
-        source_cdn_authentication_key=given(message, "source_cdn_authentication_key"),
-    )
+    return group_requests.StartTaskGroup(**mapping.keys_from_pb(message))
 
 
 def retry_from_pb(message: group_pb2.RetryTaskGroupRequest) -> group_requests.RetryTaskGroup:
     """The call as written."""
     return group_requests.RetryTaskGroup(
-        dst_ak=given(message, "dst_ak"),
-        dst_sk=given(message, "dst_sk"),
-        src_ak=given(message, "src_ak"),
-        src_sk=given(message, "src_sk"),
-        src_security_token=given(message, "src_security_token"),
-        dst_security_token=given(message, "dst_security_token"),
-        json_auth_file=given(message, "json_auth_file"),
-        source_cdn_authentication_key=given(message, "source_cdn_authentication_key"),
-        migrate_failed_object=given(message, "migrate_failed_object"),
+        **mapping.keys_from_pb(message), migrate_failed_object=given(message, "migrate_failed_object")
     )
 
 
@@ -107,16 +69,10 @@ def group_to_pb(view: GroupView) -> group_pb2.TaskGroup:
     message = group_pb2.TaskGroup(
         group_id=group.group_id,
         status=number_of(group_pb2.TaskGroupStatus, group.state.name),
+        **mapping.migration_to_pb(spec),
         src_node=source,
-        description=spec.description,
-        dst_node=mapping.dst_node_to_pb(spec.destination, spec.save_prefix),
-        enable_metadata_migration=spec.migrate_metadata,
-        enable_failed_object_recording=spec.record_failed_objects,
-        enable_restore=spec.restore_archived,
-        enable_kms=spec.encrypt_kms,
         task_type=number_of(group_pb2.TaskGroupType, spec.task_type),
         bandwidth_policy=[mapping.window_to_pb(window) for window in group.windows],
-        migrate_since=spec.migrate_since_s * 1000,
         migrate_speed=view.speed_bytes_per_s,
         total_time=view.total_ms,
         start_time=group.started_ms,
@@ -136,10 +92,6 @@ def group_to_pb(view: GroupView) -> group_pb2.TaskGroup:
         create_complete_size=view.created_size_bytes,
         complete_size=view.complete_size_bytes,
         failed_object_record=_failed_record_to_pb(view),
-        object_overwrite_mode=number_of(types_pb2.ObjectOverwriteMode, spec.overwrite_mode),
-        dst_storage_policy=number_of(types_pb2.DstStoragePolicy, spec.storage_policy),
-        consistency_check=number_of(types_pb2.ConsistencyCheck, spec.consistency_check),
-        enable_requester_pays=spec.source.requester_pays,
         project_id=group.project_id,
         is_create_over=group.position.over,
         progress=view.progress,

@@ -6,6 +6,7 @@ Enum values are named TYPE_NAME_VALUE; VALUE is the documented value in upper ca
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.message import Message
@@ -15,7 +16,7 @@ from omsd.domain.errors import RequestError, Violation
 from omsd.domain.manifest import is_folder
 from omsd.domain.model import BandwidthWindow, ListFileRef, ListRecords, Location, TaskSpec, TaskState
 from omsd.domain.notices import SmnInfo
-from omsd.pb.v1 import task_pb2, types_pb2
+from omsd.pb.v1 import group_pb2, task_pb2, types_pb2
 from omsd.service import requests
 from omsd.service.views import TaskPage, TaskView
 
@@ -31,30 +32,9 @@ def create_from_pb(message: task_pb2.CreateTaskRequest) -> requests.CreateTask:
     """The call as written. Raises RequestError naming every enumeration with an unknown number."""
     enums = EnumReader()
     request = requests.CreateTask(
-        src_node=src_node_from_pb(message.src_node) if message.HasField("src_node") else None,
-        dst_node=dst_node_from_pb(message.dst_node) if message.HasField("dst_node") else None,
         task_type=enums.lower(types_pb2.TaskType, message.task_type, "task_type"),
-        description=given(message, "description"),
-        enable_kms=given(message, "enable_kms"),
-        migrate_since=given(message, "migrate_since"),
-        bandwidth_policy=rules_from_pb(message.bandwidth_policy) or None,
-        source_cdn=cdn_from_pb(message.source_cdn) if message.HasField("source_cdn") else None,
-        smn_config=smn_from_pb(message.smn_config) if message.HasField("smn_config") else None,
-        enable_metadata_migration=given(message, "enable_metadata_migration"),
-        enable_restore=given(message, "enable_restore"),
-        enable_failed_object_recording=given(message, "enable_failed_object_recording"),
-        object_overwrite_mode=enums.upper(
-            types_pb2.ObjectOverwriteMode, message.object_overwrite_mode, "object_overwrite_mode"
-        ),
-        dst_storage_policy=enums.upper(
-            types_pb2.DstStoragePolicy, message.dst_storage_policy, "dst_storage_policy"
-        ),
-        consistency_check=enums.lower(
-            types_pb2.ConsistencyCheck, message.consistency_check, "consistency_check"
-        ),
-        enable_requester_pays=given(message, "enable_requester_pays"),
         task_priority=enums.upper(types_pb2.TaskPriority, message.task_priority, "task_priority"),
-        request_id=message.request_id or None,
+        **migration_from_pb(message, enums),
     )
     enums.raise_if_wrong()
     return request
@@ -63,15 +43,7 @@ def create_from_pb(message: task_pb2.CreateTaskRequest) -> requests.CreateTask:
 def start_from_pb(message: task_pb2.StartTaskRequest) -> requests.StartTask:
     """The call as written."""
     return requests.StartTask(
-        dst_ak=given(message, "dst_ak"),
-        dst_sk=given(message, "dst_sk"),
-        src_ak=given(message, "src_ak"),
-        src_sk=given(message, "src_sk"),
-        src_security_token=given(message, "src_security_token"),
-        dst_security_token=given(message, "dst_security_token"),
-        json_auth_file=given(message, "json_auth_file"),
-        source_cdn_authentication_key=given(message, "source_cdn_authentication_key"),
-        migrate_failed_object=given(message, "migrate_failed_object"),
+        **keys_from_pb(message), migrate_failed_object=given(message, "migrate_failed_object")
     )
 
 
@@ -129,19 +101,9 @@ def task_to_pb(view: TaskView) -> task_pb2.Task:
         task_type=number_of(types_pb2.TaskType, spec.task_type),
         group_type=types_pb2.GROUP_TYPE_GROUP_TASK if task.group_id else types_pb2.GROUP_TYPE_NORMAL_TASK,
         group_id=task.group_id,
-        description=spec.description,
+        **migration_to_pb(spec),
         src_node=src_node_to_pb(spec),
-        dst_node=dst_node_to_pb(spec.destination, spec.save_prefix),
-        enable_kms=spec.encrypt_kms,
-        enable_metadata_migration=spec.migrate_metadata,
-        enable_restore=spec.restore_archived,
-        enable_requester_pays=spec.source.requester_pays,
-        enable_failed_object_recording=spec.record_failed_objects,
-        object_overwrite_mode=number_of(types_pb2.ObjectOverwriteMode, spec.overwrite_mode),
-        dst_storage_policy=number_of(types_pb2.DstStoragePolicy, spec.storage_policy),
-        consistency_check=number_of(types_pb2.ConsistencyCheck, spec.consistency_check),
         task_priority=number_of(types_pb2.TaskPriority, task.priority),
-        migrate_since=spec.migrate_since_s * 1000,
         bandwidth_policy=[window_to_pb(window) for window in task.windows],
         is_query_over=view.listing_over,
         total_num=counters.listed_num,
@@ -228,6 +190,71 @@ def _prefix(enum: EnumWrapper[Number]) -> str:
 def number_of(enum: EnumWrapper[Number], value: str) -> Number:
     """The number of an enumeration's documented value, in any case."""
     return enum.Value(_prefix(enum) + value.upper())
+
+
+def copying_from_pb(message: Any, enums: EnumReader) -> dict[str, Any]:
+    """How objects are copied, under the names that the creations of tasks, groups and synchronization tasks share."""
+    return {
+        "description": given(message, "description"),
+        "enable_kms": given(message, "enable_kms"),
+        "enable_metadata_migration": given(message, "enable_metadata_migration"),
+        "enable_restore": given(message, "enable_restore"),
+        "object_overwrite_mode": enums.upper(
+            types_pb2.ObjectOverwriteMode, message.object_overwrite_mode, "object_overwrite_mode"
+        ),
+        "dst_storage_policy": enums.upper(
+            types_pb2.DstStoragePolicy, message.dst_storage_policy, "dst_storage_policy"
+        ),
+        "consistency_check": enums.lower(
+            types_pb2.ConsistencyCheck, message.consistency_check, "consistency_check"
+        ),
+        "source_cdn": cdn_from_pb(message.source_cdn) if message.HasField("source_cdn") else None,
+    }
+
+
+def migration_from_pb(
+    message: task_pb2.CreateTaskRequest | group_pb2.CreateTaskGroupRequest, enums: EnumReader
+) -> dict[str, Any]:
+    """The fields of requests.MigrationFields; without task_type, of which groups have other values."""
+    return copying_from_pb(message, enums) | {
+        "src_node": src_node_from_pb(message.src_node) if message.HasField("src_node") else None,
+        "dst_node": dst_node_from_pb(message.dst_node) if message.HasField("dst_node") else None,
+        "migrate_since": given(message, "migrate_since"),
+        "bandwidth_policy": rules_from_pb(message.bandwidth_policy) or None,
+        "smn_config": smn_from_pb(message.smn_config) if message.HasField("smn_config") else None,
+        "enable_failed_object_recording": given(message, "enable_failed_object_recording"),
+        "enable_requester_pays": given(message, "enable_requester_pays"),
+        "request_id": message.request_id or None,
+    }
+
+
+def keys_from_pb(message: Message) -> dict[str, Any]:
+    """The fields of requests.KeyFields, and json_auth_file if the message knows it."""
+    names = [field.name for field in fields(requests.KeyFields)] + ["json_auth_file"]
+    return {name: given(message, name) for name in names if name in message.DESCRIPTOR.fields_by_name}
+
+
+def copying_to_pb(spec: TaskSpec) -> dict[str, Any]:
+    """How objects are copied, under the names that tasks, groups and synchronization tasks share."""
+    return {
+        "description": spec.description,
+        "enable_kms": spec.encrypt_kms,
+        "enable_metadata_migration": spec.migrate_metadata,
+        "enable_restore": spec.restore_archived,
+        "object_overwrite_mode": number_of(types_pb2.ObjectOverwriteMode, spec.overwrite_mode),
+        "dst_storage_policy": number_of(types_pb2.DstStoragePolicy, spec.storage_policy),
+        "consistency_check": number_of(types_pb2.ConsistencyCheck, spec.consistency_check),
+    }
+
+
+def migration_to_pb(spec: TaskSpec) -> dict[str, Any]:
+    """What tasks and groups were created with; without the source, of which groups say the cloud in other letters."""
+    return copying_to_pb(spec) | {
+        "dst_node": dst_node_to_pb(spec.destination, spec.save_prefix),
+        "enable_failed_object_recording": spec.record_failed_objects,
+        "enable_requester_pays": spec.source.requester_pays,
+        "migrate_since": spec.migrate_since_s * 1000,
+    }
 
 
 def src_node_from_pb(node: task_pb2.SrcNodeReq) -> requests.SrcNode:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from omsd.api.grpc.mapping import EnumReader, cdn_from_pb, given, number_of
-from omsd.pb.v1 import sync_pb2, types_pb2
+from omsd.api.grpc.mapping import EnumReader, copying_from_pb, copying_to_pb, given, keys_from_pb, number_of
+from omsd.pb.v1 import sync_pb2
 from omsd.service import sync_requests
 from omsd.service.syncs import StatisticsView, SyncPage, SyncView
 
@@ -27,21 +27,8 @@ def create_from_pb(message: sync_pb2.CreateSyncTaskRequest) -> sync_requests.Cre
         dst_security_token=given(message, "dst_security_token"),
         dst_endpoint=given(message, "dst_endpoint"),
         app_id=given(message, "app_id"),
-        description=given(message, "description"),
-        enable_metadata_migration=given(message, "enable_metadata_migration"),
-        enable_kms=given(message, "enable_kms"),
-        enable_restore=given(message, "enable_restore"),
         enable_delete=given(message, "enable_delete"),
-        dst_storage_policy=enums.upper(
-            types_pb2.DstStoragePolicy, message.dst_storage_policy, "dst_storage_policy"
-        ),
-        consistency_check=enums.lower(
-            types_pb2.ConsistencyCheck, message.consistency_check, "consistency_check"
-        ),
-        object_overwrite_mode=enums.upper(
-            types_pb2.ObjectOverwriteMode, message.object_overwrite_mode, "object_overwrite_mode"
-        ),
-        source_cdn=cdn_from_pb(message.source_cdn) if message.HasField("source_cdn") else None,
+        **copying_from_pb(message, enums),
     )
     enums.raise_if_wrong()
     return request
@@ -49,15 +36,7 @@ def create_from_pb(message: sync_pb2.CreateSyncTaskRequest) -> sync_requests.Cre
 
 def start_from_pb(message: sync_pb2.StartSyncTaskRequest) -> sync_requests.StartSyncTask:
     """The call as written."""
-    return sync_requests.StartSyncTask(
-        src_ak=given(message, "src_ak"),
-        src_sk=given(message, "src_sk"),
-        src_security_token=given(message, "src_security_token"),
-        dst_ak=given(message, "dst_ak"),
-        dst_sk=given(message, "dst_sk"),
-        dst_security_token=given(message, "dst_security_token"),
-        source_cdn_authentication_key=given(message, "source_cdn_authentication_key"),
-    )
+    return sync_requests.StartSyncTask(**keys_from_pb(message))
 
 
 def list_from_pb(message: sync_pb2.ListSyncTasksRequest) -> sync_requests.ListSyncTasks:
@@ -105,16 +84,10 @@ def task_to_pb(view: SyncView) -> sync_pb2.SyncTask:
         dst_endpoint=spec.destination.endpoint_url,
         create_time=task.created_ms,
         last_start_time=task.last_started_ms,
-        description=spec.description,
         status=number_of(sync_pb2.SyncTaskStatus, task.state),
-        enable_kms=spec.encrypt_kms,
-        enable_metadata_migration=spec.migrate_metadata,
-        enable_restore=spec.restore_archived,
         enable_delete=task.deletes,
+        **copying_to_pb(spec),
         app_id=spec.source.app_id,
-        object_overwrite_mode=number_of(types_pb2.ObjectOverwriteMode, spec.overwrite_mode),
-        dst_storage_policy=number_of(types_pb2.DstStoragePolicy, spec.storage_policy),
-        consistency_check=number_of(types_pb2.ConsistencyCheck, spec.consistency_check),
         monthly_acceptance_request=month.request_num,
         monthly_success_object=month.success_num,
         monthly_failed_object=month.failure_num,
