@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from omsd.domain.errors import OmsdError, Refusal, RequestError
+from omsd.domain.errors import OmsdError, RequestError
 from omsd.domain.events import ShardEvent
 from omsd.scheduler.orders import Order
 from omsd.service.calls import Call, Made, Wish
 from omsd.service.group_orders import GroupOrder
+from omsd.service.refusals import stopping
 
 LedgerEvent = ShardEvent | Order | GroupOrder | Call
 
@@ -59,9 +60,7 @@ class EventChannel:
         A caller that is cancelled does not take its wish back.
         """
         if self._closed:
-            raise RequestError(
-                "OMS.2004", "the server is stopping; repeat the call later", refusal=Refusal.BUSY
-            )
+            raise stopping()
         call = Call(wish, asyncio.get_running_loop().create_future())
         self._urgent.append(call)
         self._wake.set()

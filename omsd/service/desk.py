@@ -7,7 +7,6 @@ from datetime import datetime, tzinfo
 from functools import partial
 
 from omsd.domain import ids, task_machine
-from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.model import (
     BandwidthWindow,
     GroupId,
@@ -26,6 +25,7 @@ from omsd.scheduler.scheduler import Scheduler
 from omsd.service.accounts import Accounts
 from omsd.service.hot import HotState, HotTask, Stage
 from omsd.service.moves import Mover, Retry, Supplies, retryable_num
+from omsd.service.refusals import unknown_task
 
 _FAILED_PAGE = 10_000
 
@@ -151,10 +151,3 @@ class TaskDesk:
             size_bytes += sum(failed.size_bytes for failed in page)
             row_id = page[-1].row_id
         return Retry(tuple(drafts), number, size_bytes)
-
-
-def unknown_task(task_id: int) -> RequestError:
-    """The refusal for an id that the project does not have."""
-    return RequestError(
-        "OMS.0054", f"task_id: the project has no migration task {task_id}", refusal=Refusal.NOT_FOUND
-    )

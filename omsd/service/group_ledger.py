@@ -52,6 +52,7 @@ from omsd.service.hot import HotGroup, HotState, HotTask, Stage
 from omsd.service.live import LiveBoard
 from omsd.service.moves import retryable_num
 from omsd.service.quotas import QuotaKeeper
+from omsd.service.refusals import same_request, unknown_group
 from omsd.telemetry.logging import get_logger
 
 _log = get_logger(__name__)
@@ -116,7 +117,7 @@ class GroupBook:
         if wish.request_id:
             earlier = await self._store.find_group_request(wish.project_id, wish.request_id)
             if earlier is not None:
-                return same_group(earlier, wish.request_fingerprint)
+                return same_request(earlier, wish.request_fingerprint)
         now_ms = int(self._clock.now_s() * 1000)
         await self._quotas.check_group(wish.project_id, now_ms)
         if not self._state.last_group_number:
@@ -374,24 +375,6 @@ def _wanted_of(task: Task, goal: Goal, hot: HotTask) -> task_machine.Call:
             return task_machine.Delete()
         case _:
             return task_machine.Stop()
-
-
-def same_group(earlier: TaskGroup, fingerprint: str) -> TaskGroup:
-    """The group an earlier request with this id made. Raises RequestError if it asked for something else."""
-    if earlier.request_fingerprint != fingerprint:
-        raise RequestError.of_field(
-            "OMS.1003",
-            "request_id",
-            f"was used for task group {earlier.group_id} with another content; repeat that request unchanged or choose another id",
-        )
-    return earlier
-
-
-def unknown_group(group_id: str) -> RequestError:
-    """The refusal for an id that the project does not have."""
-    return RequestError(
-        "OMS.1009", f"group_id: the project has no task group {group_id}", refusal=Refusal.NOT_FOUND
-    )
 
 
 def _keys_needed(wish: ChangeGroup) -> RequestError:

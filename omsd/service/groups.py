@@ -16,7 +16,6 @@ from omsd.ports.notices import NoticeStore
 from omsd.ports.taskstore import TaskStore
 from omsd.service.calls import ChangeGroup, CreateGroup
 from omsd.service.channel import EventChannel
-from omsd.service.group_ledger import same_group, unknown_group
 from omsd.service.group_requests import CreateTaskGroup, ListTaskGroups, RetryTaskGroup, StartTaskGroup
 from omsd.service.group_validation import (
     validate_create_group,
@@ -30,6 +29,7 @@ from omsd.service.live import LiveBoard
 from omsd.service.locations import ValidationPolicy
 from omsd.service.probing import EndsProbe
 from omsd.service.quotas import QuotaKeeper
+from omsd.service.refusals import same_request, unknown_group
 from omsd.service.requests import BandwidthRule
 from omsd.service.tasks import fingerprint_of, rest_of_watch
 from omsd.service.validation import validate_bandwidth
@@ -74,7 +74,7 @@ class GroupService:
         if request_id:
             earlier = await self._store.find_group_request(project_id, request_id)
             if earlier is not None:
-                return same_group(earlier, fingerprint)
+                return same_request(earlier, fingerprint)
         # The ledger decides; but who has no room left need not wait for two clouds to hear it, nor bother them.
         now_ms = int(self._clock.now_s() * 1000)
         await self._quotas.check_group(project_id, now_ms)

@@ -8,7 +8,7 @@ from datetime import tzinfo
 from functools import partial
 
 from omsd.domain import task_machine
-from omsd.domain.errors import Failure, OmsdError, Refusal, RequestError
+from omsd.domain.errors import Failure, OmsdError, RequestError
 from omsd.domain.events import UploadSought
 from omsd.domain.group import TaskGroup
 from omsd.domain.manifest import ListsFound, plan_manifests
@@ -25,7 +25,6 @@ from omsd.ports.taskstore import (
     LeaseShard,
     NoteCreation,
     TaskStore,
-    TaskStoreError,
 )
 from omsd.scheduler.orders import GrantSlot, LeaseShards, Order, PreflightFailed, PreflightPassed
 from omsd.scheduler.scheduler import Scheduler
@@ -40,6 +39,7 @@ from omsd.service.live import LiveBoard
 from omsd.service.moves import Mover, Supplies
 from omsd.service.quotas import QuotaKeeper
 from omsd.service.recorder import ListRecorder
+from omsd.service.refusals import refusal_of_end, same_request
 from omsd.service.uploads import UploadBook
 
 # Events of one transaction: enough to share an fsync, few enough that a call does not wait for long.
@@ -101,7 +101,7 @@ class Ledger:
             while bunch := await self._channel.take(_BUNCH):
                 await self._apply(bunch)
         except BaseException as error:
-            await self._channel.fail(_refusal_of(error))
+            await self._channel.fail(refusal_of_end(error))
             raise
 
     async def adopt(self, task: Task) -> None:
@@ -135,7 +135,7 @@ class Ledger:
         except BaseException as error:
             for event in bunch:
                 if isinstance(event, Call):
-                    event.refuse(_refusal_of(error))
+                    event.refuse(refusal_of_end(error))
             raise
 
     async def _apply_in_order(self, bunch: list[LedgerEvent]) -> None:
@@ -348,22 +348,3 @@ class Ledger:
         stage.changes.append(LeaseShard(shard.shard_id, shard.attempt))
         stage.after.append(begin)
         stage.after.append(partial(self._scheduler.leased, lease_id, shard, stale))
-
-
-def same_request(earlier: Task, fingerprint: str) -> Task:
-    """The task an earlier request with this id made. Raises RequestError if it asked for something else."""
-    if earlier.request_fingerprint != fingerprint:
-        raise RequestError.of_field(
-            "OMS.1003",
-            "request_id",
-            f"was used for task {earlier.task_id} with another content; repeat that request unchanged or choose another id",
-        )
-    return earlier
-
-
-def _refusal_of(error: BaseException) -> RequestError:
-    if isinstance(error, TaskStoreError):
-        return RequestError(
-            "OMS.1001", f"the state could not be stored: {error.message}", refusal=Refusal.INTERNAL
-        )
-    return RequestError("OMS.2004", "the server is stopping; repeat the call later", refusal=Refusal.BUSY)

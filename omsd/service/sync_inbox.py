@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from omsd.domain.errors import Refusal, RequestError
+from omsd.domain.errors import RequestError
 from omsd.domain.model import TaskCredentials, TaskSpec
 from omsd.domain.sync import EventId, KeyNames, SyncCall, SyncNumber, SyncTask, SyncTaskId
 from omsd.ports.objectcopies import CopyResult, UploadNote
+from omsd.service.refusals import stopping
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,3 @@ class SyncInbox:
         for news in self.take_now():
             if isinstance(news, WaitingCall):
                 news.refuse(error)
-
-
-def stopping() -> RequestError:
-    """The refusal while the daemon ends."""
-    return RequestError("OMS.2004", "the server is stopping; repeat the call later", refusal=Refusal.BUSY)

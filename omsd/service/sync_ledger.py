@@ -34,7 +34,8 @@ from omsd.ports.syncstore import (
     SyncStore,
     UpdateSync,
 )
-from omsd.ports.taskstore import CredentialsUnreadableError, TaskStoreError
+from omsd.ports.taskstore import CredentialsUnreadableError
+from omsd.service.refusals import refusal_of_end, unknown_sync
 from omsd.service.sync_hot import HotSync, SyncLimits, SyncStage
 from omsd.service.sync_inbox import (
     AcceptEvents,
@@ -46,7 +47,6 @@ from omsd.service.sync_inbox import (
     SyncNews,
     UploadNoted,
     WaitingCall,
-    stopping,
 )
 from omsd.service.sync_uploads import SyncUploadBook
 from omsd.telemetry.logging import get_logger
@@ -146,7 +146,7 @@ class SyncLedger:
                     self._dispatch(copying)
             await self._apply(self._inbox.take_now())
         except BaseException as error:
-            self._inbox.fail(_refusal_of(error))
+            self._inbox.fail(refusal_of_end(error))
             raise
 
     def hold(self) -> None:
@@ -186,7 +186,7 @@ class SyncLedger:
         except BaseException as error:
             for news in bunch:
                 if isinstance(news, WaitingCall):
-                    news.refuse(_refusal_of(error))
+                    news.refuse(refusal_of_end(error))
             raise
         for act in stage.after:
             act()
@@ -423,22 +423,5 @@ class SyncLedger:
         return int(self._clock.now_s() * 1000)
 
 
-def unknown_sync(sync_task_id: str) -> RequestError:
-    """The refusal for an id that the project does not have."""
-    return RequestError(
-        "OMS.2002",
-        f"sync_task_id: the project has no synchronization task {sync_task_id[:64]}",
-        refusal=Refusal.NOT_FOUND,
-    )
-
-
 def _work_of(task: SyncTask, credentials: TaskCredentials) -> TaskWork:
     return TaskWork(task.work_id, task.spec, credentials, 1, task.last_started_ms / 1000)
-
-
-def _refusal_of(error: BaseException) -> RequestError:
-    if isinstance(error, TaskStoreError):
-        return RequestError(
-            "OMS.1001", f"the state could not be stored: {error.message}", refusal=Refusal.INTERNAL
-        )
-    return stopping()

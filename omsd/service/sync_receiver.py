@@ -12,8 +12,9 @@ from omsd.domain.bucket_events import BucketChange, Notification
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.sync import SyncTask, check_takes_events
 from omsd.ports.clock import Clock
+from omsd.service.refusals import unknown_sync
 from omsd.service.sync_inbox import AcceptEvents
-from omsd.service.sync_ledger import SyncLedger, unknown_sync
+from omsd.service.sync_ledger import SyncLedger
 from omsd.telemetry.logging import get_logger
 
 _log = get_logger(__name__)

@@ -27,12 +27,11 @@ from omsd.ports.taskstore import TaskQuery, TaskStore
 from omsd.service import requests
 from omsd.service.calls import ChangeTask, ChangeTasks, CreateTask
 from omsd.service.channel import EventChannel
-from omsd.service.desk import unknown_task
 from omsd.service.identifiers import validate_request_id
-from omsd.service.ledger import same_request
 from omsd.service.live import LiveBoard
 from omsd.service.probing import EndsProbe
 from omsd.service.quotas import QuotaKeeper
+from omsd.service.refusals import same_request, unknown_task
 from omsd.service.validation import (
     ValidationPolicy,
     validate_bandwidth,
