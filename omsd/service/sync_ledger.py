@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
 
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.model import OutcomeKind, TaskCredentials, TaskId, TaskWork
@@ -22,7 +21,7 @@ from omsd.domain.sync import (
 from omsd.domain.sync_figures import Figures
 from omsd.domain.sync_queue import rest_after
 from omsd.ports.clock import Clock
-from omsd.ports.objectcopies import CopyOrder, CopyResult, ObjectCopies, UploadNote, WorkerGoneError
+from omsd.ports.objectcopies import CopyResult, ObjectCopies
 from omsd.ports.syncstore import (
     AddEvents,
     DeleteSync,
@@ -36,6 +35,7 @@ from omsd.ports.syncstore import (
 )
 from omsd.ports.taskstore import CredentialsUnreadableError
 from omsd.service.refusals import refusal_of_end, unknown_sync
+from omsd.service.sync_copying import SyncCopier
 from omsd.service.sync_hot import HotSync, SyncLimits, SyncStage
 from omsd.service.sync_inbox import (
     AcceptEvents,
@@ -76,13 +76,15 @@ class SyncLedger:
         self._random01 = random01
         self._uploads = SyncUploadBook(sweeps_due)
         self._inbox = SyncInbox()
+        self._copier = SyncCopier(
+            store, copies, clock, self._inbox, self._uploads, copies_num=limits.copies_num
+        )
         self._hot: dict[SyncTaskId, HotSync] = {}
         self._by_number: dict[SyncNumber, HotSync] = {}
         self._committed: dict[SyncTaskId, SyncTask] = {}
         self._digests: dict[SyncNumber, bytes] = {}
         self._last_number = SyncNumber(0)
         self._last_event = EventId(0)
-        self._held = False
 
     @property
     def inbox(self) -> SyncInbox:
@@ -140,10 +142,10 @@ class SyncLedger:
         """Works until close(). Raises TaskStoreError if a commit fails: nothing is acknowledged any more, the daemon must end."""
         try:
             async with asyncio.TaskGroup() as copying:
-                self._dispatch(copying)
+                self._copier.dispatch(self._hot.values(), copying)
                 while not self._inbox.closed:
                     await self._apply(await self._next())
-                    self._dispatch(copying)
+                    self._copier.dispatch(self._hot.values(), copying)
             await self._apply(self._inbox.take_now())
         except BaseException as error:
             self._inbox.fail(refusal_of_end(error))
@@ -151,23 +153,18 @@ class SyncLedger:
 
     def hold(self) -> None:
         """Begin no more copies; those begun are finished (shutdown)."""
-        self._held = True
+        self._copier.hold()
 
     def close(self) -> None:
         """Calls are refused; run() returns when the results of all copies are stored."""
         self._inbox.close()
 
     async def _next(self) -> list[SyncNews]:
-        # A task that has no room for another copy hears of it when one ends.
-        rests = [
-            at_s
-            for hot in self._hot.values()
-            if self._has_room(hot) and (at_s := hot.queue.next_s()) is not None
-        ]
-        if not rests or self._held:
+        rest_until_s = self._copier.next_s(self._hot.values())
+        if rest_until_s is None:
             return await self._inbox.take()
         async with asyncio.TaskGroup() as group:
-            waker = group.create_task(self._wake_in(min(rests) - self._clock.monotonic_s()))
+            waker = group.create_task(self._wake_in(rest_until_s - self._clock.monotonic_s()))
             news = await self._inbox.take()
             waker.cancel()
         return news
@@ -355,48 +352,6 @@ class SyncLedger:
             hot.work = None
             stage.changes.append(DropSyncCredentials(hot.task.number))
             stage.after.append(lambda: self._copies.forget(hot.task.work_id))
-
-    def _has_room(self, hot: HotSync) -> bool:
-        return hot.work is not None and len(hot.copies) < self._limits.copies_num
-
-    def _dispatch(self, copying: asyncio.TaskGroup) -> None:
-        """Ready events are copied, as many at once as a task may have."""
-        if self._held:
-            return
-        now_s = self._clock.monotonic_s()
-        for hot in self._hot.values():
-            while hot.work is not None and self._has_room(hot):
-                queued = hot.queue.take(now_s)
-                if queued is None:
-                    break
-                event_id = queued.event.event_id
-                hot.copies[event_id] = copying.create_task(
-                    self._copy(hot.task.number, hot.work, hot.order(queued), event_id),
-                    name=f"sync event {event_id}",
-                )
-
-    async def _copy(self, number: SyncNumber, work: TaskWork, order: CopyOrder, event_id: EventId) -> None:
-        def note(note: UploadNote, noted: Callable[[], None]) -> None:
-            news = UploadNoted(number, event_id, note, noted)
-            self._uploads.told(news)
-            self._inbox.put(news)
-
-        try:
-            if order.intents:
-                order = await self._with_recorded(order)
-            result = await self._copies.copy(work, order, note)
-        except WorkerGoneError as error:
-            self._inbox.put(CopyEnded(number, event_id, None, error.begun))
-        else:
-            self._inbox.put(CopyEnded(number, event_id, result))
-
-    async def _with_recorded(self, order: CopyOrder) -> CopyOrder:
-        """What anybody has recorded as open is not what an intent left."""
-        intents = []
-        for intent in order.intents:
-            recorded = await self._store.recorded_uploads(intent.key)
-            intents.append(replace(intent, known=tuple(dict.fromkeys((*intent.known, *recorded)))))
-        return replace(order, intents=tuple(intents))
 
     async def _credentials(self, task: SyncTask) -> TaskCredentials | None:
         try:
