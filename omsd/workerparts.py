@@ -13,7 +13,8 @@ from omsd.drivers.addresses import address_policy
 from omsd.drivers.registry import EndpointOverride, StoreFactory
 from omsd.drivers.s3.profiles import Addressing, ListVersion
 from omsd.engine.settings import EngineSettings
-from omsd.executors.protocol import Configure, worker_channel
+from omsd.executors.channel import worker_channel
+from omsd.executors.protocol import Configure
 from omsd.executors.questions import CloudDoors, Questions
 from omsd.executors.settings import WorkerSettings, decode_settings
 from omsd.executors.worker import Worker

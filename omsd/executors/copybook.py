@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from omsd.domain.model import TaskId
 from omsd.executors import protocol
+from omsd.executors.channel import Channel
 from omsd.ports.objectcopies import (
     CopyOrder,
     CopyResult,
@@ -29,7 +30,7 @@ class _Copy:
 class WorkerCopies:
     """Those of one worker. What a cut copy still says of its uploads is heard until the worker says that it has ended."""
 
-    def __init__(self, channel: protocol.Channel[protocol.FromWorker]) -> None:
+    def __init__(self, channel: Channel[protocol.FromWorker]) -> None:
         self._channel = channel
         self._running: dict[int, _Copy] = {}
         self._cut: dict[int, _Copy] = {}

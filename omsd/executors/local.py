@@ -18,6 +18,7 @@ from omsd.domain.questions import Question
 from omsd.domain.shards import KeptUpload, OpenUpload, Shard
 from omsd.executors import protocol
 from omsd.executors.asking import answer_of, ask_message
+from omsd.executors.channel import Channel, ProtocolError, control_channel
 from omsd.executors.copybook import WorkerCopies
 from omsd.executors.grants import GrantBook
 from omsd.ports.clock import Clock
@@ -52,7 +53,7 @@ class _Worker:
 
     worker_id: int
     pid: int
-    channel: protocol.Channel[protocol.FromWorker]
+    channel: Channel[protocol.FromWorker]
     leases: dict[LeaseId, TaskId] = field(default_factory=dict)
     opened: dict[TaskId, TaskWork] = field(default_factory=dict)
     probes: dict[int, asyncio.Future[ProbeResult]] = field(default_factory=dict)
@@ -332,7 +333,7 @@ class LocalExecutor:
     async def _received(self, worker: _Worker) -> protocol.FromWorker | None:
         try:
             return await worker.channel.receive()
-        except protocol.ProtocolError as error:
+        except ProtocolError as error:
             _log.error("worker_protocol_error", pid=worker.pid, error=str(error))
             return None
 
@@ -405,7 +406,7 @@ class LocalExecutor:
                 # Signals of the terminal are the control process's to answer: it drains, the workers must still be there.
                 start_new_session=True,
             )
-        channel = await protocol.control_channel(ours)
+        channel = await control_channel(ours)
         self._next_id += 1
         try:
             yield _Worker(self._next_id, process.pid, channel)
@@ -417,7 +418,7 @@ def _busy(why: str) -> RequestError:
     return RequestError("OMS.2004", f"{why}; try again later", refusal=Refusal.BUSY)
 
 
-async def _end(process: asyncio.subprocess.Process, channel: protocol.Channel[protocol.FromWorker]) -> None:
+async def _end(process: asyncio.subprocess.Process, channel: Channel[protocol.FromWorker]) -> None:
     """The channel is closed, which a worker takes as its end; one that does not end is killed."""
     await channel.close()
     try:

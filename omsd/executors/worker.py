@@ -24,6 +24,7 @@ from omsd.engine.single import settings_for_events
 from omsd.engine.sweep import sweep_uploads
 from omsd.engine.throttle import Throttle
 from omsd.executors import protocol
+from omsd.executors.channel import Channel
 from omsd.executors.copies import CopyRunner
 from omsd.executors.demand import DemandReporter
 from omsd.executors.listprobe import find_lists, list_location, patiently
@@ -110,7 +111,7 @@ class Worker:
 
     def __init__(
         self,
-        channel: protocol.Channel[protocol.ToWorker],
+        channel: Channel[protocol.ToWorker],
         settings: EngineSettings,
         open_store: OpenStore,
         answer: AnswerAsk,

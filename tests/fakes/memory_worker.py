@@ -15,7 +15,8 @@ from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.model import Credentials, Location
 from omsd.drivers.memory import MemoryStore
 from omsd.engine.settings import EngineSettings
-from omsd.executors.protocol import Configure, worker_channel
+from omsd.executors.channel import worker_channel
+from omsd.executors.protocol import Configure
 from omsd.executors.questions import CloudDoors, Questions
 from omsd.executors.worker import Worker
 from omsd.ports.account import Account
