@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from omsd.aio import shielded
 from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.events import ShardEvent, WorkerLost
@@ -18,9 +15,9 @@ from omsd.domain.questions import Question
 from omsd.domain.shards import KeptUpload, OpenUpload, Shard
 from omsd.executors import protocol
 from omsd.executors.asking import answer_of, ask_message
-from omsd.executors.channel import Channel, ProtocolError, control_channel
-from omsd.executors.copybook import WorkerCopies
+from omsd.executors.channel import ProtocolError
 from omsd.executors.grants import GrantBook
+from omsd.executors.workerprocess import WorkerProcess, open_worker
 from omsd.ports.clock import Clock
 from omsd.ports.eventsink import EventSink
 from omsd.ports.executor import ProbeResult, Sweep, SweepResult
@@ -32,42 +29,16 @@ _log = get_logger(__name__)
 # A worker that dies sooner than this is not started again at once: something is wrong that starting does not mend.
 _SHORT_LIFE_S = 5.0
 _RESTART_PAUSE_S = 1.0
-_EXIT_DEADLINE_S = 5.0
 # After a cut, what is in flight is dropped and reported within moments.
 _CUT_DEADLINE_S = 10.0
 # Questions of one worker at once: each holds a connection or two.
 _MOST_ASKS = 32
+# A shard copies about so many objects at once.
+_COPIES_PER_LEASE = 32
 # A worker keeps the deadline of a question itself; only one that hangs is given up here.
 _ASK_GRACE_S = 5.0
 
 Reply = TypeVar("Reply")
-
-
-# A shard copies about so many objects at once.
-_COPIES_PER_LEASE = 32
-
-
-@dataclass(slots=True, eq=False)
-class _Worker:
-    """One live worker process."""
-
-    worker_id: int
-    pid: int
-    channel: Channel[protocol.FromWorker]
-    leases: dict[LeaseId, TaskId] = field(default_factory=dict)
-    opened: dict[TaskId, TaskWork] = field(default_factory=dict)
-    probes: dict[int, asyncio.Future[ProbeResult]] = field(default_factory=dict)
-    sweeps: dict[int, asyncio.Future[SweepResult]] = field(default_factory=dict)
-    asks: dict[int, asyncio.Future[protocol.Answered]] = field(default_factory=dict)
-    ready: bool = False
-    copies: WorkerCopies = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.copies = WorkerCopies(self.channel)
-
-    @property
-    def busy(self) -> bool:
-        return bool(self.leases) or self.copies.busy
 
 
 class LocalExecutor:
@@ -81,9 +52,9 @@ class LocalExecutor:
         self._count = workers
         self._slots_per_worker = slots_per_worker
         self._clock = clock
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._grants = GrantBook()
-        self._next_id = 0
+        self._last_number = 0
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._changed = asyncio.Condition()
@@ -159,7 +130,7 @@ class LocalExecutor:
         self._open(worker, work)
         worker.channel.send_now(protocol.RunShard(lease_id, shard, tuple(stale_uploads)))
 
-    def _open(self, worker: _Worker, work: TaskWork) -> None:
+    def _open(self, worker: WorkerProcess, work: TaskWork) -> None:
         if worker.opened.get(work.task_id) != work:
             worker.opened[work.task_id] = work
             worker.channel.send_now(protocol.OpenTask(work))
@@ -173,8 +144,7 @@ class LocalExecutor:
             raise WorkerGoneError(begun=False)
         worker = min(ready, key=lambda one: _COPIES_PER_LEASE * len(one.leases) + len(one.copies))
         self._open(worker, work)
-        self._next_id += 1
-        return await worker.copies.copy(self._next_id, work.task_id, order, note)
+        return await worker.copies.copy(self._next_number(), work.task_id, order, note)
 
     def has_cut_copies(self, task_id: TaskId) -> bool:
         """Are copies of the task that were dropped not at their end yet?"""
@@ -220,62 +190,48 @@ class LocalExecutor:
 
     async def probe(self, work: TaskWork, *, deadline_s: float) -> ProbeResult:
         """Check both ends of a task in a worker. Raises RequestError BUSY if no worker answers in time."""
-        answer: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
         async with self._asking(deadline_s) as (worker, number):
-            worker.probes[number] = answer
-            try:
-                await worker.channel.send(protocol.Probe(number, work))
-                return await answer
-            finally:
-                worker.probes.pop(number, None)
+            answer: protocol.Probed = await worker.reply_to(protocol.Probe(number, work), number)
+        return ProbeResult(answer.side, answer.failure, answer.lists)
 
     async def sweep(self, sweep: Sweep, *, deadline_s: float) -> SweepResult:
         """Abort uploads in a worker. Raises RequestError BUSY if no worker answers in time."""
-        answer: asyncio.Future[SweepResult] = asyncio.get_running_loop().create_future()
         async with self._asking(deadline_s) as (worker, number):
-            worker.sweeps[number] = answer
+            answer: protocol.Swept = await worker.reply_to(protocol.SweepUploads(number, sweep), number)
+        return SweepResult(answer.uploads, answer.intents, answer.failure)
+
+    async def ask(self, question: Question, answer_type: type[Reply], *, deadline_s: float) -> Reply:
+        """A worker's answer. Raises StoreError if the cloud refused or failed, RequestError BUSY if no worker answers in time."""
+        async with self._asking(deadline_s + _ASK_GRACE_S) as (worker, number):
+            if worker.cloud_questions_num >= _MOST_ASKS:
+                raise _busy("too many questions about clouds at once")
+            worker.cloud_questions_num += 1
             try:
-                await worker.channel.send(protocol.SweepUploads(number, sweep))
-                return await answer
+                answer: protocol.Answered = await worker.reply_to(
+                    ask_message(number, question, deadline_s), number
+                )
             finally:
-                worker.sweeps.pop(number, None)
+                worker.cloud_questions_num -= 1
+        return answer_of(answer, answer_type)
 
     @asynccontextmanager
-    async def _asking(self, deadline_s: float) -> AsyncIterator[tuple[_Worker, int]]:
+    async def _asking(self, deadline_s: float) -> AsyncIterator[tuple[WorkerProcess, int]]:
         """A worker that is asked few questions, and the number of this one; a question without an answer is BUSY."""
         try:
             async with asyncio.timeout(deadline_s):
                 async with self._changed:
                     await self._changed.wait_for(lambda: any(worker.ready for worker in self._workers))
-                worker = min(
-                    (worker for worker in self._workers if worker.ready),
-                    key=lambda one: len(one.probes) + len(one.sweeps) + len(one.asks),
-                )
-                self._next_id += 1
-                yield worker, self._next_id
+                ready = (worker for worker in self._workers if worker.ready)
+                yield min(ready, key=lambda worker: worker.questions_num), self._next_number()
         except (TimeoutError, ConnectionError):
             raise _busy("no worker answered in time") from None
-
-    async def ask(self, question: Question, answer_type: type[Reply], *, deadline_s: float) -> Reply:
-        """A worker's answer. Raises StoreError if the cloud refused or failed, RequestError BUSY if no worker answers in time."""
-        async with self._asking(deadline_s + _ASK_GRACE_S) as (worker, number):
-            if len(worker.asks) >= _MOST_ASKS:
-                raise _busy("too many questions about clouds at once")
-            reply: asyncio.Future[protocol.Answered] = asyncio.get_running_loop().create_future()
-            worker.asks[number] = reply
-            try:
-                await worker.channel.send(ask_message(number, question, deadline_s))
-                answered = await reply
-            finally:
-                worker.asks.pop(number, None)
-        return answer_of(answered, answer_type)
 
     def _regrant(self) -> None:
         channels = {worker.worker_id: worker.channel for worker in self._workers}
         for grant in self._grants.regrant():
             channels[grant.worker_id].send_now(protocol.SetBudget(grant.task_id, grant.limit_bytes_per_s))
 
-    def _take_demand(self, worker: _Worker, demand: protocol.Demand) -> None:
+    def _take_demand(self, worker: WorkerProcess, demand: protocol.Demand) -> None:
         for task in demand.tasks:
             self._grants.note(
                 worker.worker_id,
@@ -286,7 +242,7 @@ class LocalExecutor:
             )
         self._regrant()
 
-    def _worker_of(self, lease_id: LeaseId) -> _Worker | None:
+    def _worker_of(self, lease_id: LeaseId) -> WorkerProcess | None:
         return next((worker for worker in self._workers if lease_id in worker.leases), None)
 
     async def _return_homeless(self, sink: EventSink) -> None:
@@ -299,7 +255,7 @@ class LocalExecutor:
     async def _keep_worker(self, sink: EventSink) -> None:
         while not self._stopping.is_set():
             began_s = self._clock.monotonic_s()
-            async with self._process() as worker:
+            async with open_worker(self._command, self._next_number()) as worker:
                 await self._serve_worker(worker, sink)
             if self._stopping.is_set():
                 return
@@ -307,7 +263,7 @@ class LocalExecutor:
             if self._clock.monotonic_s() - began_s < _SHORT_LIFE_S:
                 await self._clock.sleep(_RESTART_PAUSE_S)
 
-    async def _serve_worker(self, worker: _Worker, sink: EventSink) -> None:
+    async def _serve_worker(self, worker: WorkerProcess, sink: EventSink) -> None:
         worker.channel.send_now(protocol.Configure(self._settings))
         self._workers.append(worker)
         try:
@@ -317,39 +273,27 @@ class LocalExecutor:
             self._workers.remove(worker)
             self._grants.lose(worker.worker_id)
             self._regrant()
-            open_replies: list[asyncio.Future[Any]] = [
-                *worker.probes.values(),
-                *worker.sweeps.values(),
-                *worker.asks.values(),
-            ]
-            for waiting in open_replies:
-                if not waiting.done():
-                    waiting.set_exception(ConnectionError("the worker is gone"))
-            worker.copies.lose()
+            worker.lose()
         if worker.leases or not self._stopping.is_set():
             await sink.emit(WorkerLost(worker.worker_id, tuple(worker.leases)))
         await self._notify()
 
-    async def _received(self, worker: _Worker) -> protocol.FromWorker | None:
+    async def _received(self, worker: WorkerProcess) -> protocol.FromWorker | None:
         try:
             return await worker.channel.receive()
         except ProtocolError as error:
             _log.error("worker_protocol_error", pid=worker.pid, error=str(error))
             return None
 
-    async def _take(self, worker: _Worker, message: protocol.FromWorker, sink: EventSink) -> None:
+    async def _take(self, worker: WorkerProcess, message: protocol.FromWorker, sink: EventSink) -> None:
         match message:
             case protocol.Ready():
                 worker.ready = True
                 await self._notify()
             case protocol.Demand():
                 self._take_demand(worker, message)
-            case protocol.Probed(probe_id, side, failure, lists):
-                _reply(worker.probes.get(probe_id), ProbeResult(side, failure, lists))
-            case protocol.Swept(sweep_id, uploads, intents, failure_text):
-                _reply(worker.sweeps.get(sweep_id), SweepResult(uploads, intents, failure_text))
-            case protocol.Answered(ask_id):
-                _reply(worker.asks.get(ask_id), message)
+            case protocol.Probed(number) | protocol.Swept(number) | protocol.Answered(number):
+                worker.take_reply(message, number)
             case protocol.Copied() | protocol.CopyGone():
                 worker.copies.take(message)
                 await self._notify()
@@ -392,43 +336,10 @@ class LocalExecutor:
             pass
         return idle_now
 
-    @asynccontextmanager
-    async def _process(self) -> AsyncIterator[_Worker]:
-        """A worker process with its channel; it has ended when the block is left."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            ours.setblocking(False)
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                str(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                # Signals of the terminal are the control process's to answer: it drains, the workers must still be there.
-                start_new_session=True,
-            )
-        channel = await control_channel(ours)
-        self._next_id += 1
-        try:
-            yield _Worker(self._next_id, process.pid, channel)
-        finally:
-            await shielded(_end(process, channel), deadline_s=2 * _EXIT_DEADLINE_S)
+    def _next_number(self) -> int:
+        self._last_number += 1
+        return self._last_number
 
 
 def _busy(why: str) -> RequestError:
     return RequestError("OMS.2004", f"{why}; try again later", refusal=Refusal.BUSY)
-
-
-async def _end(process: asyncio.subprocess.Process, channel: Channel[protocol.FromWorker]) -> None:
-    """The channel is closed, which a worker takes as its end; one that does not end is killed."""
-    await channel.close()
-    try:
-        async with asyncio.timeout(_EXIT_DEADLINE_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-
-
-def _reply(waiting: asyncio.Future[Reply] | None, answer: Reply) -> None:
-    if waiting is not None and not waiting.done():
-        waiting.set_result(answer)
