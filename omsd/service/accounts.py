@@ -33,7 +33,7 @@ from omsd.domain.plan import ShardDraft, plan_restored
 from omsd.domain.shards import ShardKind
 from omsd.domain.splitting import has_split, split_shard
 from omsd.domain.task_machine import AllShardsDone, Decisive, Drained, end_verdict
-from omsd.ports.taskstore import (
+from omsd.ports.taskchanges import (
     AddFailed,
     AdvanceShard,
     FailedObject,

@@ -24,7 +24,7 @@ from omsd.domain.task_machine import (
 )
 from omsd.ports.clock import Clock
 from omsd.ports.notices import AddNotice, DropNotices
-from omsd.ports.taskstore import (
+from omsd.ports.taskchanges import (
     AddShards,
     DeleteTask,
     DropCredentials,

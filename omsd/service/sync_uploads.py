@@ -20,7 +20,13 @@ from omsd.ports.syncstore import (
     PutSyncUpload,
     SyncChange,
 )
-from omsd.ports.taskstore import DropIntent, DropUpload, PutIntent, PutSweep, PutUpload
+from omsd.ports.taskchanges import (
+    DropIntent,
+    DropUpload,
+    PutIntent,
+    PutSweep,
+    PutUpload,
+)
 from omsd.service.sync_hot import HotSync, SyncStage
 from omsd.service.sync_inbox import UploadNoted
 from omsd.telemetry.logging import get_logger

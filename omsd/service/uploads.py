@@ -18,7 +18,7 @@ from omsd.domain.events import (
 from omsd.domain.model import ShardId, TaskId, TaskState
 from omsd.domain.plan import map_key, plan_large
 from omsd.domain.shards import LargeObject, OpenUpload, Shard
-from omsd.ports.taskstore import (
+from omsd.ports.taskchanges import (
     DropIntent,
     DropUpload,
     EndSweep,
@@ -26,8 +26,8 @@ from omsd.ports.taskstore import (
     PutIntent,
     PutParts,
     PutUpload,
-    TaskStore,
 )
+from omsd.ports.taskstore import TaskStore
 from omsd.scheduler.scheduler import Scheduler
 from omsd.service.hot import HotState, HotTask, Lease, Stage
 from omsd.service.moves import Mover

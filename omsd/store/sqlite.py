@@ -24,9 +24,11 @@ from omsd.domain.model import (
 )
 from omsd.domain.quotas import CreationKind
 from omsd.domain.shards import KeptUpload, OpenUpload, Shard, ShardKind, UploadIntent
-from omsd.ports.taskstore import (
+from omsd.ports.taskchanges import (
     Change,
     FailedObject,
+)
+from omsd.ports.taskstore import (
     OpenShard,
     OpenUploads,
     TaskQuery,

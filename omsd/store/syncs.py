@@ -36,7 +36,14 @@ from omsd.ports.syncstore import (
     SyncChange,
     UpdateSync,
 )
-from omsd.ports.taskstore import CorruptRowError, DropIntent, DropUpload, PutIntent, PutSweep, PutUpload
+from omsd.ports.taskchanges import (
+    DropIntent,
+    DropUpload,
+    PutIntent,
+    PutSweep,
+    PutUpload,
+)
+from omsd.ports.taskstore import CorruptRowError
 from omsd.store.rows import Row, spec_from_json, spec_to_json
 from omsd.store.sqlite import SqliteTaskStore
 from omsd.store.uploadrows import Writes, intent_from_row, intent_row, sweep_writes, upload_writes

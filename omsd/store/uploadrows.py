@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from omsd.domain.model import CloudType, Credentials, Location, TaskCredentials
 from omsd.domain.shards import OpenUpload, SentPart, UploadIntent, UploadPlan
-from omsd.ports.taskstore import (
+from omsd.ports.taskchanges import (
     DropIntent,
     DropPlans,
     DropSweep,

@@ -14,7 +14,7 @@ from omsd.ports.groupstore import (
     UpdateGroup,
 )
 from omsd.ports.notices import AddNotice, DropNotices
-from omsd.ports.taskstore import (
+from omsd.ports.taskchanges import (
     AddFailed,
     AddShards,
     AdvanceShard,

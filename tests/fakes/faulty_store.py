@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from omsd.ports.taskstore import Change, TaskStoreError
+from omsd.ports.taskchanges import (
+    Change,
+)
+from omsd.ports.taskstore import TaskStoreError
 from omsd.store.sqlite import SqliteTaskStore
 
 

@@ -19,14 +19,12 @@ from omsd.ports.groupstore import (
     PutGroupCredentials,
     UpdateGroup,
 )
-from omsd.ports.taskstore import (
-    CorruptRowError,
+from omsd.ports.taskchanges import (
     DeleteTask,
     InsertTask,
     PutCredentials,
-    TaskQuery,
-    TaskStoreError,
 )
+from omsd.ports.taskstore import CorruptRowError, TaskQuery, TaskStoreError
 from omsd.store.groups import SqliteGroupStore
 from omsd.store.sql import load_queries
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore

@@ -42,12 +42,10 @@ from omsd.domain.shards import (
     UploadIntent,
     UploadPlan,
 )
-from omsd.ports.taskstore import (
+from omsd.ports.taskchanges import (
     AddFailed,
     AddShards,
     AdvanceShard,
-    CorruptRowError,
-    CredentialsUnreadableError,
     DeleteTask,
     DropCredentials,
     DropFailed,
@@ -62,7 +60,6 @@ from omsd.ports.taskstore import (
     InsertTask,
     LeaseShard,
     NarrowShard,
-    OpenShard,
     PutCredentials,
     PutIntent,
     PutParts,
@@ -70,9 +67,14 @@ from omsd.ports.taskstore import (
     PutUpload,
     RekeySweep,
     TallyFailures,
+    UpdateTask,
+)
+from omsd.ports.taskstore import (
+    CorruptRowError,
+    CredentialsUnreadableError,
+    OpenShard,
     TaskQuery,
     TaskStoreError,
-    UpdateTask,
 )
 from omsd.store.seal import Sealer, load_key
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore

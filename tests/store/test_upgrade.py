@@ -23,7 +23,7 @@ from omsd.domain.shards import (
 from omsd.domain.sync import EventId
 from omsd.domain.sync_figures import Figures, TimedFigures
 from omsd.ports.syncstore import AddEvents, AddFigures, InsertSync, PutSyncCredentials, PutSyncUpload
-from omsd.ports.taskstore import (
+from omsd.ports.taskchanges import (
     AddFailed,
     AddShards,
     AdvanceShard,
