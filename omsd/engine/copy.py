@@ -15,6 +15,7 @@ from omsd.engine.context import AT_DESTINATION, AT_SOURCE, GaveUpError, ShardCon
 from omsd.engine.digest import digest_for
 from omsd.engine.multipart import MultipartCopy
 from omsd.engine.outfit import Outfitter, refuses_tags
+from omsd.engine.proof import Prover, check_source
 from omsd.engine.records import changing, failed_of, record_of, success_of, with_caveats
 from omsd.engine.restore import Deferred, ask_for_restore, defer
 from omsd.engine.servercopy import ServerCopier
@@ -65,7 +66,8 @@ class ObjectCopier:
     def __init__(self, context: ShardContext) -> None:
         self._ctx = context
         self._spec = context.spec
-        self._server = ServerCopier(context, self._proven)
+        self._prover = Prover(context)
+        self._server = ServerCopier(context, self._prover.prove)
         self._outfitter = Outfitter(context)
 
     async def copy(self, candidate: Candidate) -> Final:
@@ -101,9 +103,7 @@ class ObjectCopier:
             except GaveUpError as end:
                 if end.error.kind is StoreErrorKind.ARCHIVED:
                     return await self._archived(current, end.error)
-                return failed_of(
-                    current.key, current.listed, failure_of(end.error, end.error.side or Side.SOURCE)
-                )
+                return _failed(current, end.error)
             except StoreError as error:
                 await self._ctx.raise_if_decisive(error)
                 if error.kind is StoreErrorKind.ARCHIVED:
@@ -119,9 +119,7 @@ class ObjectCopier:
                     continue
                 attempt += 1
                 if not await self._ctx.backed_off(error, attempt):
-                    return failed_of(
-                        current.key, current.listed, failure_of(error, error.side or Side.SOURCE)
-                    )
+                    return _failed(current, error)
 
     def _is_about_tags(self, candidate: Candidate, error: StoreError) -> bool:
         """Was a write refused that may succeed without tags? What the service lacks is not sent again."""
@@ -133,7 +131,7 @@ class ObjectCopier:
 
     async def _archived(self, candidate: Candidate, error: StoreError) -> Outcome | Deferred:
         if not self._spec.restore_archived:
-            return failed_of(candidate.key, candidate.listed, failure_of(error, error.side or Side.SOURCE))
+            return _failed(candidate, error)
         asked = await ask_for_restore(self._ctx, candidate.key)
         return failed_of(candidate.key, candidate.listed, asked) if isinstance(asked, Failure) else asked
 
@@ -295,11 +293,10 @@ class ObjectCopier:
             with AT_DESTINATION:
                 receipt = await self._put_paced(target_key, data, options)
             if equal_crc64(receipt.checksums, sums) and not self._spec.encrypt_kms:
-                stored = (
-                    receipt.checksums
-                )  # what _proven() would say of most objects, at a tenth of its price
+                # What the prover would say of most objects, at a tenth of its price.
+                stored = receipt.checksums
             else:
-                stored = await self._proven(target_key, len(data), sums, receipt, head)
+                stored = await self._prover.prove(target_key, len(data), sums, receipt, head)
         await self._prove_tags(candidate, target_key)
         return success_of(listed, len(data), head, sums, stored)
 
@@ -328,7 +325,7 @@ class ObjectCopier:
             with AT_DESTINATION:
                 receipt = await ctx.destination.put(target_key, tap, reading.size_bytes, options)
             sums = digest.checksums()
-            stored = await self._proven(target_key, reading.size_bytes, sums, receipt, head)
+            stored = await self._prover.prove(target_key, reading.size_bytes, sums, receipt, head)
         finally:
             tap.close()
             ctx.meter.settle(digest.size_bytes)
@@ -346,70 +343,10 @@ class ObjectCopier:
         copy = MultipartCopy(self._ctx, head, target_key)
         options = await self._options_for(candidate, head, Checksums())
         sums, receipt = await copy.run(options)
-        stored = await self._proven(target_key, head.size_bytes, sums, receipt, head)
+        stored = await self._prover.prove(target_key, head.size_bytes, sums, receipt, head)
         await self._prove_tags(candidate, target_key)
         return success_of(listed, head.size_bytes, head, sums, stored)
 
-    async def verify(
-        self, target_key: str, size_bytes: int, sums: Checksums, receipt: PutReceipt
-    ) -> Checksums:
-        """What the destination says it has, or an INTEGRITY error. Asks it only if its answer proved nothing."""
-        stored = receipt.checksums
-        agreed = equal_crc64(stored, sums)
-        if agreed:
-            return stored
-        if agreed is None:
-            head = await self._ctx.destination.head(target_key)
-            stored = head.checksums
-            agreed = equal_crc64(stored, sums)
-            if head.size_bytes != size_bytes:
-                raise StoreError(
-                    StoreErrorKind.INTEGRITY,
-                    f"{target_key!r} has {head.size_bytes} bytes after {size_bytes} were written",
-                )
-        if agreed is False:
-            raise StoreError(
-                StoreErrorKind.INTEGRITY, f"CRC64 of {target_key!r} is not that of the bytes sent"
-            )
-        # What is published agrees, or nothing is: then the size decides, and the object is newer than its source by being just written.
-        return stored
 
-    async def _proven(
-        self, target_key: str, size_bytes: int, sums: Checksums, receipt: PutReceipt, source: ObjectHead
-    ) -> Checksums:
-        """verify() after a stored object, and the source's own CRC64; an object that fails is removed.
-
-        Left where it is, it would pass for a good one in a later comparison by size and time.
-        """
-        try:
-            with AT_SOURCE:
-                check_source(source, sums)
-            with AT_DESTINATION:
-                stored = await self.verify(target_key, size_bytes, sums, receipt)
-                if self._spec.encrypt_kms and not receipt.encrypted_kms:
-                    await self._prove_encryption(target_key)
-                return stored
-        except StoreError as error:
-            if error.kind in (StoreErrorKind.INTEGRITY, StoreErrorKind.ENCRYPTION):
-                with AT_DESTINATION:
-                    await self._ctx.destination.delete(target_key)
-            if error.kind is StoreErrorKind.ENCRYPTION:
-                # The service took the wish and forgot it, for this object: other objects may fare better.
-                raise GaveUpError(error) from error
-            raise
-
-    async def _prove_encryption(self, target_key: str) -> None:
-        if not (await self._ctx.destination.head(target_key)).encrypted_kms:
-            raise StoreError(
-                StoreErrorKind.ENCRYPTION,
-                f"{target_key!r} was stored, but not encrypted with KMS, and has been removed again",
-            )
-
-
-def check_source(head: ObjectHead, sums: Checksums) -> None:
-    """Raise INTEGRITY if the source publishes another CRC64 than that of the bytes read."""
-    if equal_crc64(head.checksums, sums) is False:
-        raise StoreError(
-            StoreErrorKind.INTEGRITY,
-            f"the bytes read of {head.key!r} do not have the CRC64 that the source publishes",
-        )
+def _failed(candidate: Candidate, error: StoreError) -> Outcome:
+    return failed_of(candidate.key, candidate.listed, failure_of(error, error.side or Side.SOURCE))
