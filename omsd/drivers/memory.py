@@ -12,7 +12,7 @@ import xxhash
 
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.shards import OpenUpload
-from omsd.drivers.memory_bodies import MemoryReading, checksums_of, collect
+from omsd.drivers.memory_bodies import MemoryReading, checksums_of, collect, of_known_kinds, verified
 from omsd.drivers.memory_objects import StoredObject
 from omsd.ports.objectstore import (
     Abilities,
@@ -178,7 +178,7 @@ class MemoryStore:
         data = await collect(body, size_bytes)
         await self._enter()
         computed = checksums_of(data)
-        sent = self._verified(options.checksums, computed)
+        sent = verified(options.checksums, computed, self.abilities)
         self._store(key, StoredObject(data, xxhash.xxh3_128_hexdigest(data), self._now(), options, computed))
         return PutReceipt(self._objects[key].etag, sent, self._encrypts(options))
 
@@ -233,7 +233,7 @@ class MemoryStore:
         data = await collect(body, size_bytes)
         await self._enter()
         upload = self._upload(key, upload_id)
-        sent = self._verified(checksums, checksums_of(data))
+        sent = verified(checksums, checksums_of(data), self.abilities)
         receipt = PartReceipt(part_number, xxhash.xxh3_128_hexdigest(data), len(data), sent)
         upload.parts[part_number] = (data, receipt)
         return receipt
@@ -264,7 +264,7 @@ class MemoryStore:
         computed = checksums_of(data)
         sent = Checksums()
         if self.abilities.full_object_crc64:
-            self._verified(checksums, computed)
+            verified(checksums, computed, self.abilities)
             sent = self._published(computed)
         etag = f"{xxhash.xxh3_128_hexdigest(data)}-{len(numbers)}"
         self._store(key, StoredObject(data, etag, self._now(), upload.options, computed))
@@ -378,24 +378,4 @@ class MemoryStore:
         return options.encrypt_kms and self.abilities.encrypts_kms
 
     def _published(self, computed: Checksums) -> Checksums:
-        return self._of_known_kinds(computed) if self._publishes else Checksums()
-
-    def _of_known_kinds(self, checksums: Checksums) -> Checksums:
-        if not self.abilities.verifies_crc64_xz:
-            checksums = checksums._replace(crc64_xz=None)
-        if not self.abilities.verifies_crc64_nvme:
-            checksums = checksums._replace(crc64_nvme=None)
-        return checksums
-
-    def _verified(self, given: Checksums, computed: Checksums) -> Checksums:
-        given = self._of_known_kinds(given)
-        wrong_xz = given.crc64_xz is not None and given.crc64_xz != computed.crc64_xz
-        wrong_nvme = given.crc64_nvme is not None and given.crc64_nvme != computed.crc64_nvme
-        if wrong_xz or wrong_nvme:
-            raise StoreError(
-                StoreErrorKind.INTEGRITY,
-                "the checksum sent does not match the bytes that arrived",
-                status=400,
-                provider_code="BadDigest",
-            )
-        return given
+        return of_known_kinds(computed, self.abilities) if self._publishes else Checksums()

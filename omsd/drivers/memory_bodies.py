@@ -1,4 +1,4 @@
-"""How bodies go into a bucket in memory and out of it."""
+"""How bodies go into a bucket in memory and out of it, and what their checksums say."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import fastcrc
 from awscrt import checksums as awscrt_checksums
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.ports.objectstore import ByteSink, ByteSource, Checksums, ObjectHead
+from omsd.ports.objectstore import Abilities, ByteSink, ByteSource, Checksums, ObjectHead
 
 
 class MemoryReading:
@@ -112,3 +112,27 @@ def _wrong_size(got: int, announced: int) -> StoreError:
 def checksums_of(data: bytes) -> Checksums:
     """Every CRC64 that there is."""
     return Checksums(crc64_xz=fastcrc.crc64.xz(data), crc64_nvme=awscrt_checksums.crc64nvme(data))
+
+
+def of_known_kinds(checksums: Checksums, abilities: Abilities) -> Checksums:
+    """Those of the kinds that the store verifies."""
+    if not abilities.verifies_crc64_xz:
+        checksums = checksums._replace(crc64_xz=None)
+    if not abilities.verifies_crc64_nvme:
+        checksums = checksums._replace(crc64_nvme=None)
+    return checksums
+
+
+def verified(given: Checksums, computed: Checksums, abilities: Abilities) -> Checksums:
+    """The given ones of the kinds that the store verifies. Raises INTEGRITY if one is not that of the bytes."""
+    given = of_known_kinds(given, abilities)
+    wrong_xz = given.crc64_xz is not None and given.crc64_xz != computed.crc64_xz
+    wrong_nvme = given.crc64_nvme is not None and given.crc64_nvme != computed.crc64_nvme
+    if wrong_xz or wrong_nvme:
+        raise StoreError(
+            StoreErrorKind.INTEGRITY,
+            "the checksum sent does not match the bytes that arrived",
+            status=400,
+            provider_code="BadDigest",
+        )
+    return given
