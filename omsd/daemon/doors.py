@@ -1,4 +1,4 @@
-"""The doors of the control process: gRPC's certificate, and the servers that are only loaded where they have an address."""
+"""The doors of the control process: gRPC, and the servers that are only loaded where they have an address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omsd.api.connections import ConnectionLimits
-from omsd.api.grpc.server import Certificate
+from omsd.api.grpc.server import (
+    Certificate,
+    GrpcServer,
+    bucket_service,
+    catalog_service,
+    group_service,
+    sync_service,
+)
 from omsd.config import Settings, is_local
 from omsd.domain.errors import OmsdError
 from omsd.telemetry.logging import get_logger
@@ -15,7 +22,7 @@ from omsd.telemetry.logging import get_logger
 if TYPE_CHECKING:
     from omsd.api.events.server import EventServer
     from omsd.api.rest.server import RestServer
-    from omsd.api.rest.services import Services
+    from omsd.daemon.services import DaemonServices
     from omsd.service.sync_receiver import EventReceiver
 
 _log = get_logger(__name__)
@@ -23,6 +30,20 @@ _log = get_logger(__name__)
 
 class CertificateError(OmsdError):
     """A certificate or its key cannot be used."""
+
+
+def make_grpc_server(settings: Settings, services: DaemonServices) -> GrpcServer:
+    """The gRPC API. Raises CertificateError."""
+    return GrpcServer(
+        services.tasks,
+        bucket_service(services.buckets),
+        catalog_service(services.catalog),
+        sync_service(services.syncs),
+        group_service(services.groups),
+        listen=settings.server.grpc_listen,
+        access=services.access,
+        certificate=grpc_certificate(settings),
+    )
 
 
 def grpc_certificate(settings: Settings) -> Certificate | None:
@@ -36,7 +57,7 @@ def grpc_certificate(settings: Settings) -> Certificate | None:
     return Certificate(tls.cert_file.read_bytes(), tls.key_file.read_bytes(), client_ca)
 
 
-def make_rest_server(settings: Settings, services: Services) -> RestServer | None:
+def make_rest_server(settings: Settings, services: DaemonServices) -> RestServer | None:
     """The REST API, if it has an address. Raises CertificateError."""
     listen, tls = settings.server.rest_listen, settings.tls
     if listen is None:
@@ -44,11 +65,15 @@ def make_rest_server(settings: Settings, services: Services) -> RestServer | Non
     # aiohttp is loaded by those daemons that have a use for it.
     from omsd.api.rest.app import RestApp  # noqa: PLC0415
     from omsd.api.rest.server import RestServer  # noqa: PLC0415
+    from omsd.api.rest.services import Services  # noqa: PLC0415
 
     if settings.auth.methods and tls.cert_file is None and not is_local(listen):
         _log.warning("rest_in_plain_text", listen=listen, advice="set [tls] cert_file and key_file")
     context = _tls_of(tls.cert_file, tls.key_file)
-    return RestServer(RestApp(services), listen=listen, tls=context, limits=_connection_limits(settings))
+    rest_services = Services(
+        services.access, services.tasks, services.groups, services.syncs, services.buckets, services.catalog
+    )
+    return RestServer(RestApp(rest_services), listen=listen, tls=context, limits=_connection_limits(settings))
 
 
 def make_event_server(settings: Settings, receiver: EventReceiver) -> EventServer | None:
