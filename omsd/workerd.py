@@ -23,7 +23,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Nothing of what is being loaded is garbage: looking for some takes a tenth of the start.
     gc.disable()
-    from omsd.workerparts import run  # noqa: PLC0415
+    from omsd.workerparts import run
 
     settle_collector()
     gc.enable()

@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 Streamed = TypeVar("Streamed", bound=Message)
 
 MIB = 1024 * 1024
-TOKEN_KEY = "x-auth-token"  # noqa: S105
+TOKEN_KEY = "x-auth-token"  # noqa: S105 - the name of a header
 RECONNECT_INTERVAL_S = 0.3
 _OPTIONS = (
     # A page of 100 tasks with 500 keys each.

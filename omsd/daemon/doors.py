@@ -63,9 +63,9 @@ def make_rest_server(settings: Settings, services: DaemonServices) -> RestServer
     if listen is None:
         return None
     # aiohttp is loaded by those daemons that have a use for it.
-    from omsd.api.rest.app import RestApp  # noqa: PLC0415
-    from omsd.api.rest.server import RestServer  # noqa: PLC0415
-    from omsd.api.rest.services import Services  # noqa: PLC0415
+    from omsd.api.rest.app import RestApp
+    from omsd.api.rest.server import RestServer
+    from omsd.api.rest.services import Services
 
     if settings.auth.methods and tls.cert_file is None and not is_local(listen):
         _log.warning("rest_in_plain_text", listen=listen, advice="set [tls] cert_file and key_file")
@@ -81,7 +81,7 @@ def make_event_server(settings: Settings, receiver: EventReceiver) -> EventServe
     sync, tls = settings.sync, settings.tls
     if sync.events_listen is None:
         return None
-    from omsd.api.events.server import EventServer  # noqa: PLC0415
+    from omsd.api.events.server import EventServer
 
     cert_file, key_file = sync.events_cert_file or tls.cert_file, sync.events_key_file or tls.key_file
     context, limits = _tls_of(cert_file, key_file), _connection_limits(settings)

@@ -49,14 +49,14 @@ class Notices:
     async def check(self) -> None:
         """Every secret can be read and used. Raises ConfigError that names those that cannot."""
         if self._settings.notify.smn or self._settings.notify.topic:
-            from omsd.daemon.sinks import check_secrets  # noqa: PLC0415
+            from omsd.daemon.sinks import check_secrets
 
             await check_secrets(self._settings, self._environ)
 
     async def deliver(self, notice: Notice, message: NoticeMessage) -> None:
         """As TopicSinks does; also a notice of a topic that is configured no more needs its answer."""
         if self._sinks is None:
-            from omsd.daemon.sinks import open_sinks  # noqa: PLC0415
+            from omsd.daemon.sinks import open_sinks
 
             self._sinks = open_sinks(self._settings, self._clock, self._environ)
         await self._sinks.deliver(notice, message)

@@ -60,7 +60,7 @@ class Planned:
 
     def body(self) -> bytes:
         """The bytes, the same each time."""
-        return random.Random(self.seed).randbytes(self.size_bytes)  # noqa: S311
+        return random.Random(self.seed).randbytes(self.size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ SMALL = Scale(150, (20,))
 
 def iter_objects(scale: Scale) -> Iterator[Planned]:
     """Every object of the set, large ones first."""
-    dice = random.Random(20)  # noqa: S311
+    dice = random.Random(20)
     for number, size_mib in enumerate(scale.large_sizes_mib):
         # Not a multiple of any part size.
         yield Planned(f"large/video-{number}.mp4", size_mib * MIB + number * 1001, "video/mp4", number)

@@ -69,7 +69,7 @@ class Child:
 def open_folder(*, keep: bool = False) -> Iterator[Path]:
     """A temporary folder, removed in the end unless it is to be kept."""
     # Not tempfile's own class: it gives up when a file vanishes while it deletes.
-    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"omsd-demo-{os.getpid()}-{random.randrange(10**6)}"  # noqa: S108, S311
+    folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"omsd-demo-{os.getpid()}-{random.randrange(10**6)}"
     folder.mkdir(mode=0o700)
     try:
         yield folder
@@ -89,7 +89,7 @@ def open_child(
     """
     log_path = folder / f"{name}.log"
     with log_path.open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             list(args),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -124,7 +124,7 @@ def free_port(*, with_grpc: bool = False) -> int:
     Below the ephemeral range, so that no outgoing connection takes it meanwhile.
     """
     for _ in range(1000):
-        port = random.randrange(10_000, 11_000)  # noqa: S311
+        port = random.randrange(10_000, 11_000)
         if _is_free(port) and (not with_grpc or _is_free(port + _GRPC_OFFSET)):
             return port
     raise DemoError("no free port between 10000 and 11000")
@@ -206,7 +206,7 @@ async def open_seaweed(folder: Path) -> AsyncIterator[S3Access]:
 def _remove_sockets(ports: Mapping[str, int]) -> None:
     # Where SeaweedFS puts these is not configurable.
     for name, port in ports.items():
-        Path(f"/tmp/seaweedfs-{name}-grpc-{port + _GRPC_OFFSET}.sock").unlink(missing_ok=True)  # noqa: S108
+        Path(f"/tmp/seaweedfs-{name}-grpc-{port + _GRPC_OFFSET}.sock").unlink(missing_ok=True)
 
 
 @contextlib.asynccontextmanager

@@ -13,7 +13,7 @@ from omsd.domain.errors import Refusal, RequestError
 
 # Codes of the API reference, 7.2.
 SIGNATURE_CODE = "OMS.1005"
-TOKEN_CODE = "OMS.0068"  # noqa: S105
+TOKEN_CODE = "OMS.0068"  # noqa: S105 - a code of errors
 READ_ONLY_CODE = "OMS.0205"
 FORBIDDEN_CODE = "OMS.0206"
 BUSY_CODE = "OMS.2004"
@@ -37,8 +37,8 @@ class AuthMethod(StrEnum):
     """How a caller proved who it is. NONE: nobody was asked to (only on this machine)."""
 
     NONE = "none"
-    PASSWORD = "password"  # noqa: S105
-    TOKEN = "token"  # noqa: S105
+    PASSWORD = "password"  # noqa: S105 - the name of a method
+    TOKEN = "token"  # noqa: S105 - likewise
     SIGNATURE = "signature"
     CERTIFICATE = "certificate"
 

@@ -167,7 +167,8 @@ class ListSettled:
     error_code: str = ""
 
 
-ShardEvent = (
+# What a worker tells of a lease.
+LeaseEvent = (
     ShardProgress
     | ShardBatch
     | ShardSplit
@@ -175,13 +176,13 @@ ShardEvent = (
     | ShardDone
     | ShardReleased
     | ShardFailed
-    | WorkerLost
     | UploadIntended
     | UploadSought
     | UploadOpened
     | IntentSettled
     | PartsSent
     | UploadClosed
-    | UploadsSwept
     | ListSettled
 )
+# What the ledger hears besides calls and orders.
+ShardEvent = LeaseEvent | WorkerLost | UploadsSwept

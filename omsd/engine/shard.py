@@ -9,7 +9,7 @@ from itertools import islice
 
 from omsd.aio import ClosableQueue, QueueClosedError
 from omsd.domain.errors import Side, StoreError, failure_of
-from omsd.domain.events import ShardBatch, ShardEvent, ShardProgress, ShardSplit
+from omsd.domain.events import LeaseEvent, ShardBatch, ShardProgress, ShardSplit
 from omsd.domain.model import LeaseId, Outcome, OverwriteMode
 from omsd.domain.overwrite import Action, decide
 from omsd.domain.plan import map_key
@@ -28,7 +28,7 @@ from omsd.ports.objectstore import ListedObject
 
 _COPY, _SKIP, _NEED_CRC64 = Action.COPY, Action.SKIP, Action.NEED_CRC64
 
-Emit = Callable[[ShardEvent], Awaitable[None]]
+Emit = Callable[[LeaseEvent], Awaitable[None]]
 
 
 class ShardRun:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from omsd.domain.bandwidth import BandwidthLimits
 from omsd.domain.errors import Refusal, RequestError
-from omsd.domain.events import ShardEvent, WorkerLost
+from omsd.domain.events import WorkerLost
 from omsd.domain.model import LeaseId, TaskId, TaskWork
 from omsd.domain.questions import Question
 from omsd.domain.shards import KeptUpload, OpenUpload, Shard
@@ -306,8 +306,7 @@ class LocalExecutor:
                 await sink.emit(event)
                 await self._notify()
             case _:
-                event_of: ShardEvent = message.event
-                await sink.emit(event_of)
+                await sink.emit(message.event)
 
     async def _notify(self) -> None:
         async with self._changed:

@@ -13,6 +13,7 @@ import msgspec
 from omsd.domain.errors import Failure, Side
 from omsd.domain.events import (
     IntentSettled,
+    LeaseEvent,
     ListSettled,
     PartsSent,
     ShardBatch,
@@ -343,24 +344,8 @@ _WRAPPERS: dict[type, Callable[[Any], FromWorker]] = {
 }
 
 EndingEvent = ShardDone | ShardReleased | ShardFailed
-WorkerEvent = (
-    ShardBatch
-    | ShardSplit
-    | SpanSplit
-    | ShardProgress
-    | ShardDone
-    | ShardReleased
-    | ShardFailed
-    | UploadIntended
-    | UploadSought
-    | UploadOpened
-    | IntentSettled
-    | PartsSent
-    | UploadClosed
-    | ListSettled
-)
 
 
-def wrap(event: WorkerEvent) -> FromWorker:
+def wrap(event: LeaseEvent) -> FromWorker:
     """The message that carries the event."""
     return _WRAPPERS[type(event)](event)

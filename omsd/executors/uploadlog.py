@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 
 from omsd.domain.events import (
     IntentSettled,
+    LeaseEvent,
     PartsSent,
-    ShardEvent,
     UploadClosed,
     UploadIntended,
     UploadOpened,
@@ -53,7 +53,7 @@ class LeaseUploads:
     def __init__(
         self,
         lease_id: LeaseId,
-        emit: Callable[[ShardEvent], Awaitable[None]],
+        emit: Callable[[LeaseEvent], Awaitable[None]],
         *,
         most_untold: int = MOST_UNTOLD,
     ) -> None:
@@ -74,7 +74,7 @@ class LeaseUploads:
         if asking is not None and not asking.done():
             asking.set_result(kept)
 
-    async def emit(self, event: ShardEvent) -> None:
+    async def emit(self, event: LeaseEvent) -> None:
         """The event of the lease is told, and what has gathered before it."""
         await self.tell()
         await self._emit(event)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from omsd.domain.errors import Failure, Side, StoreError, failure_of
-from omsd.domain.events import ShardDone, ShardEvent, ShardFailed, ShardReleased
+from omsd.domain.events import LeaseEvent, ShardDone, ShardFailed, ShardReleased
 from omsd.domain.model import Credentials, LeaseId, Location, TaskId, TaskSpec, TaskWork
 from omsd.domain.shards import ShardKind
 from omsd.engine.buffers import BufferBudget
@@ -321,8 +321,8 @@ class Worker:
             and not spec.source.requester_pays
         )
 
-    async def _emit(self, event: ShardEvent) -> None:
-        await self._channel.send(protocol.wrap(event))  # type: ignore[arg-type]
+    async def _emit(self, event: LeaseEvent) -> None:
+        await self._channel.send(protocol.wrap(event))
 
     async def _answer_ask(self, message: protocol.Ask) -> None:
         try:

@@ -15,9 +15,9 @@ from typing import Any, Literal, TextIO
 
 # structlog loads rich, where it finds it, for coloured tracebacks that are not written here: a fifth of the start of each process.
 # None is what the import system takes for "not there".
-sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
-import structlog  # noqa: E402
-from structlog.typing import Processor  # noqa: E402
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # the stubs know modules only
+import structlog  # noqa: E402 - after the line above
+from structlog.typing import Processor  # noqa: E402 - likewise
 
 if sys.modules.get("rich") is None:
     del sys.modules["rich"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     # Generic in the stubs only.
     Context = aio.ServicerContext[Any, Any]
 
-TOKEN_KEY = "x-auth-token"  # noqa: S105
+TOKEN_KEY = "x-auth-token"  # noqa: S105 - the name of a header
 _CERTIFICATE_NAMES = ("x509_common_name", "x509_subject_alternative_name")
 
 

@@ -96,7 +96,7 @@ class GroupServicer(group_pb2_grpc.TaskGroupServiceServicer):
         await self._groups.update(project_id, request.group_id, rules_from_pb(request.bandwidth_policy))
         return group_pb2.UpdateTaskGroupResponse()
 
-    async def WatchTaskGroup(  # type: ignore[override]
+    async def WatchTaskGroup(  # type: ignore[override]  # the stubs know generators only
         self, request: group_pb2.WatchTaskGroupRequest, context: Context
     ) -> None:
         project_id = validate_project_id(request.project_id)

@@ -99,7 +99,7 @@ class TaskServicer(service_pb2_grpc.MigrationTaskServiceServicer):
         await self._tasks.batch_update(project_id, mapping.batch_update_from_pb(request))
         return task_pb2.BatchUpdateTasksResponse()
 
-    async def WatchTask(  # type: ignore[override]
+    async def WatchTask(  # type: ignore[override]  # the stubs know generators only
         self, request: task_pb2.WatchTaskRequest, context: Context
     ) -> None:
         project_id = validate_project_id(request.project_id)
