@@ -43,6 +43,7 @@ class ClosableQueue(Generic[T]):
 
     @property
     def closed(self) -> bool:
+        """Does it take nothing more?"""
         return self._closed
 
     async def put(self, item: T) -> None:

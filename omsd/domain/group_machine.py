@@ -39,6 +39,8 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class UpdateBandwidth:
+    """A caller wants these windows instead of all others."""
+
     windows: tuple[BandwidthWindow, ...]
 
 
@@ -111,22 +113,30 @@ class Act(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
+    """Callers see why the group failed."""
+
     failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class SetWindows:
+    """These windows hold for all its tasks together."""
+
     windows: tuple[BandwidthWindow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SetGoal:
+    """Its tasks are brought there, in order; those up to `after` have been."""
+
     goal: Goal
     after: TaskId = TaskId(0)  # noqa: RUF009  a NewType makes no object
 
 
 @dataclass(frozen=True, slots=True)
 class SetPosition:
+    """How far the source is split."""
+
     position: PlanPosition
 
 
@@ -135,6 +145,8 @@ Effect = Act | RecordError | SetWindows | SetGoal | SetPosition
 
 @dataclass(frozen=True, slots=True)
 class Transition:
+    """Where the group is now, and what must be done, in order."""
+
     state: GroupState
     effects: tuple[Effect, ...] = ()
 

@@ -35,6 +35,8 @@ class CloudType(StrEnum):
 
 
 class TaskType(StrEnum):
+    """What a task migrates: given keys, those in an object list file, those with a prefix, or URLs in a list file."""
+
     OBJECT = "object"
     LIST = "list"
     PREFIX = "prefix"
@@ -53,12 +55,16 @@ class TaskState(IntEnum):
 
 
 class Priority(StrEnum):
+    """Which waiting task is next, and whose share of the workers is larger."""
+
     HIGH = "HIGH"
     MEDIUM = "MEDIUM"
     LOW = "LOW"
 
 
 class OverwriteMode(StrEnum):
+    """When an object that exists at the destination is written again; decided in overwrite.py."""
+
     SIZE_LAST_MODIFIED = "SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE"
     NO_OVERWRITE = "NO_OVERWRITE"
     CRC64 = "CRC64_COMPARISON_OVERWRITE"
@@ -66,12 +72,16 @@ class OverwriteMode(StrEnum):
 
 
 class ConsistencyCheck(StrEnum):
+    """How the result is compared with the source."""
+
     SIZE_LAST_MODIFIED = "size_last_modified"
     CRC64 = "crc64"
     NO_CHECK = "no_check"
 
 
 class StoragePolicy(StrEnum):
+    """Storage class at the destination; SRC_STORAGE_MAPPING: that which fits the class at the source."""
+
     STANDARD = "STANDARD"
     IA = "IA"
     ARCHIVE = "ARCHIVE"
@@ -208,6 +218,8 @@ class Counters:
 
 
 class OutcomeKind(StrEnum):
+    """What became of an object; each has a list of its own."""
+
     SUCCESS = "success"
     SKIPPED = "skipped"
     FAILED = "failed"

@@ -25,6 +25,8 @@ class Trigger(StrEnum):
 
 
 class NoticeLanguage(StrEnum):
+    """In which words a notice is written."""
+
     EN_US = "en-us"
     ZH_CN = "zh-cn"
 
@@ -39,6 +41,7 @@ class Topic:
 
     @property
     def urn(self) -> str:
+        """As it was written."""
         return f"urn:smn:{self.region}:{self.project_id}:{self.name}"
 
 

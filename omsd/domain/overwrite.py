@@ -21,20 +21,24 @@ class ObjectFacts(Protocol):
     """What a listing or a head tells. size_bytes -1 = unknown; last_modified_s: Unix seconds."""
 
     @property
-    def size_bytes(self) -> int: ...
+    def size_bytes(self) -> int:
+        """-1 = unknown."""
 
     @property
-    def last_modified_s(self) -> float: ...
+    def last_modified_s(self) -> float:
+        """Unix seconds."""
 
 
 class PublishedCrc64(Protocol):
     """The CRC64 values known of a whole object, None for a kind that is not."""
 
     @property
-    def crc64_xz(self) -> int | None: ...
+    def crc64_xz(self) -> int | None:
+        """None = unknown."""
 
     @property
-    def crc64_nvme(self) -> int | None: ...
+    def crc64_nvme(self) -> int | None:
+        """None = unknown."""
 
 
 class Action(StrEnum):

@@ -101,6 +101,8 @@ class FindPrefix:
 
 @dataclass(frozen=True, slots=True)
 class PrefixFound:
+    """exists: at least one key begins with it."""
+
     exists: bool
 
 

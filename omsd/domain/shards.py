@@ -9,6 +9,8 @@ from omsd.domain.model import ListUpload, ShardId, TaskId
 
 
 class ShardKind(StrEnum):
+    """What a shard is a slice of."""
+
     KEYS = "keys"  # explicit keys
     RANGE = "range"  # the keys with a prefix, between two keys
     MANIFEST = "manifest"  # the keys in a byte span of an object list file

@@ -22,6 +22,8 @@ _ESCAPES = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*", re.DOTALL)
 
 
 class SyncState(StrEnum):
+    """A stopped task takes no events, but finishes those it has accepted."""
+
     SYNCHRONIZING = "SYNCHRONIZING"
     STOPPED = "STOPPED"
 

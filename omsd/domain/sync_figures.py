@@ -25,11 +25,14 @@ class DataType(StrEnum):
 
 
 class Interval(StrEnum):
+    """What figures are summed up over."""
+
     FIVE_MINUTES = "FIVE_MINUTES"
     ONE_HOUR = "ONE_HOUR"
 
     @property
     def length_ms(self) -> int:
+        """Its length."""
         return FIVE_MINUTES_MS if self is Interval.FIVE_MINUTES else ONE_HOUR_MS
 
 

@@ -32,6 +32,8 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class UpdateBandwidth:
+    """A caller wants these windows instead of all others."""
+
     windows: tuple[BandwidthWindow, ...]
 
 
@@ -104,16 +106,22 @@ class Act(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
+    """Callers see why the task failed."""
+
     failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
 class SetWindows:
+    """These windows hold from now on."""
+
     windows: tuple[BandwidthWindow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SetPriority:
+    """The task waits with this priority."""
+
     priority: Priority
 
 

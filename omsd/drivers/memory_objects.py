@@ -26,6 +26,7 @@ class StoredObject:
 
     @property
     def storage_class(self) -> str:
+        """As listings and heads tell it."""
         return self.options.storage_class or (self.options.storage_policy or StoragePolicy.STANDARD).value
 
     def archive(self, storage_class: str) -> StoredObject:

@@ -17,6 +17,7 @@ class BufferBudget:
 
     @property
     def free_bytes(self) -> int:
+        """What nobody holds."""
         return self._free
 
     def reserve(self, size_bytes: int) -> Reservation:

@@ -90,11 +90,14 @@ class UploadLog(Protocol):
     async def intended(self, intent: UploadIntent) -> None:
         """The intent is durable."""
 
-    async def opened(self, upload: OpenUpload, plan: UploadPlan | None, *, settled: bool) -> None: ...
+    async def opened(self, upload: OpenUpload, plan: UploadPlan | None, *, settled: bool) -> None:
+        """The upload is open. settled: its intent is over. plan: later leases may go on with it."""
 
-    async def settled(self, key: str) -> None: ...
+    async def settled(self, key: str) -> None:
+        """Nothing is left of the intent for this key."""
 
-    async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None: ...
+    async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None:
+        """These parts are stored."""
 
     async def closed(self, upload: OpenUpload) -> None:
         """Told at once or, with others, before anything else that the lease tells."""
@@ -154,6 +157,7 @@ class ShardContext:
         )
 
     def store_at(self, side: Side) -> ObjectStore:
+        """The store of one end."""
         return self.source if side is Side.SOURCE else self.destination
 
     async def learn(self, sides: Sequence[Side] = (Side.SOURCE, Side.DESTINATION)) -> None:

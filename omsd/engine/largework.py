@@ -38,6 +38,7 @@ class LargeWork:
 
     @property
     def stopped(self) -> bool:
+        """Are no more parts begun?"""
         return self._stopped
 
     def stop(self) -> None:

@@ -36,10 +36,12 @@ class Pacer:
 
     @property
     def limit(self) -> int:
+        """Requests that may be under way now."""
         return int(self._limit)
 
     @property
     def in_flight(self) -> int:
+        """Requests that are."""
         return self._in_flight
 
     async def acquire(self, count: int = 1) -> None:

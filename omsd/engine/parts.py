@@ -22,7 +22,8 @@ class RangeSource(Protocol):
 
     async def read(
         self, key: str, *, offset: int = 0, length: int | None = None, if_match: str = ""
-    ) -> Reading: ...
+    ) -> Reading:
+        """Open a range of the object, if it still has this ETag."""
 
 
 class PartSender:

@@ -80,6 +80,7 @@ class ShardAccount:
 
     @property
     def ready_num(self) -> int:
+        """Records that wait for a batch."""
         return len(self._ready)
 
     @property

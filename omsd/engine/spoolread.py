@@ -71,6 +71,7 @@ class SpooledList:
         return b"".join(pieces)
 
     def close(self) -> None:
+        """The file is closed; readings of it end before."""
         os.close(self._descriptor)
 
 
@@ -127,13 +128,16 @@ class SpoolReading:
         self._ended = False
 
     def start(self, sink: ByteSink) -> None:
+        """Push from the next turn of the loop on."""
         self._sink = sink
         self._schedule()
 
     def pause(self) -> None:
+        """No further chunk comes."""
         self._paused = True
 
     def resume(self) -> None:
+        """Push on from where it stopped."""
         self._paused = False
         self._schedule()
 

@@ -63,14 +63,17 @@ class PacedBody:
         """So much is handed on."""
 
     def start(self, sink: ByteSink) -> None:
+        """Chunks come at the pace of the gate."""
         self._sink = sink
         self._inner.start(self)
 
     def pause(self) -> None:
+        """The sink wants no more for now."""
         self._wants_pause = True
         self._inner.pause()
 
     def resume(self) -> None:
+        """What was kept back comes first."""
         self._wants_pause = False
         if self._chunks:
             self._drain()
@@ -78,6 +81,7 @@ class PacedBody:
             self._inner.resume()
 
     def feed(self, chunk: bytes) -> None:
+        """Hand the chunk on, or keep it until the gate allows it."""
         self.came(chunk)
         if not self._gate.limited and not self._chunks and self._sink is not None:
             self._gate.moved_bytes += len(chunk)
@@ -89,11 +93,13 @@ class PacedBody:
         self._drain()
 
     def end(self) -> None:
+        """The body is over; the sink hears of it after what is kept back."""
         self._over = True
         if not self._chunks:
             self._finish()
 
     def fail(self, error: Exception) -> None:
+        """The body failed; what is kept back is dropped."""
         sink = self._sink
         self.close()
         if sink is not None:
@@ -173,10 +179,12 @@ class BodyTap(PacedBody):
         self._outgoing = throttle.outgoing
 
     def came(self, chunk: bytes) -> None:
+        """Digest and count it."""
         self._digest.update(chunk)
         self._meter.add(len(chunk))
 
     def passes(self, size_bytes: int) -> None:
+        """The outgoing side is charged and not asked: the incoming one has made the pace."""
         self._outgoing.charge(size_bytes)
 
 
@@ -189,6 +197,7 @@ class BytesBody:
         self._data = data
 
     def start(self, sink: ByteSink) -> None:
+        """Push everything at once."""
         sink.feed(self._data)
         sink.end()
 

@@ -44,6 +44,7 @@ class Stretch:
         return bool(self.until) and sort_key(self.order, key) > self._until_key
 
     def begin_page(self, page: Sequence[ListedObject]) -> None:
+        """Keys are taken from this page next."""
         self.page, self.place = page, 0
 
     def take(self, key: str, number: int = 1) -> None:

@@ -20,7 +20,8 @@ _CATCH_UP_S = 0.08
 class Timer(Protocol):
     """A call that will come, unless it is cancelled."""
 
-    def cancel(self) -> None: ...
+    def cancel(self) -> None:
+        """The call does not come."""
 
 
 CallLater = Callable[[float, Callable[[], None]], Timer]
@@ -72,6 +73,7 @@ class Gate:
 
     @property
     def limited(self) -> bool:
+        """Is there a limit?"""
         return self._rate is not None
 
     @property
@@ -187,6 +189,7 @@ class Throttle:
 
     @property
     def limited(self) -> bool:
+        """Is there a limit?"""
         return self.incoming.limited
 
     @property

@@ -47,6 +47,7 @@ class GrantBook:
         self._accounts: dict[Share, _Account] = {}
 
     def set_limits(self, limits: BandwidthLimits) -> None:
+        """In force with the next regrant()."""
         self._limits = limits
 
     def join(self, worker_id: int, task_id: TaskId) -> None:

@@ -59,16 +59,22 @@ class ForgetTask(_Message, frozen=True, array_like=True, tag=True):
 
 
 class RunShard(_Message, frozen=True, array_like=True, tag=True):
+    """Run one shard of an open task. stale_uploads: to be aborted first."""
+
     lease_id: LeaseId
     shard: Shard
     stale_uploads: tuple[OpenUpload, ...]
 
 
 class DrainShard(_Message, frozen=True, array_like=True, tag=True):
+    """Begin no more objects of the shard."""
+
     lease_id: LeaseId
 
 
 class CutShard(_Message, frozen=True, array_like=True, tag=True):
+    """Drop what is in flight."""
+
     lease_id: LeaseId
 
 
@@ -107,6 +113,8 @@ class CopyIntentNoted(_Message, frozen=True, array_like=True, tag=True):
 
 
 class Probe(_Message, frozen=True, array_like=True, tag=True):
+    """Check both ends of a task."""
+
     probe_id: int
     work: TaskWork
 
@@ -127,6 +135,8 @@ class UploadFound(_Message, frozen=True, array_like=True, tag=True):
 
 
 class SweepUploads(_Message, frozen=True, array_like=True, tag=True):
+    """Abort what a task that does not work has left."""
+
     sweep_id: int
     sweep: Sweep
 
@@ -164,6 +174,7 @@ class Ready(_Message, frozen=True, array_like=True, tag=True):
     """The worker takes work."""
 
 
+# An event of a lease has no tag of its own, which msgpack would need to tell them apart; these are the tags.
 class Batch(_Message, frozen=True, array_like=True, tag=True):
     event: ShardBatch
 
@@ -221,6 +232,8 @@ class Listed(_Message, frozen=True, array_like=True, tag=True):
 
 
 class Copied(_Message, frozen=True, array_like=True, tag=True):
+    """What became of the object."""
+
     copy_id: int
     result: CopyResult
 
@@ -233,17 +246,23 @@ class CopyIntends(_Message, frozen=True, array_like=True, tag=True):
 
 
 class CopySettles(_Message, frozen=True, array_like=True, tag=True):
+    """Nothing is left of the intent of that copy."""
+
     copy_id: int
     key: str
 
 
 class CopyOpens(_Message, frozen=True, array_like=True, tag=True):
+    """That copy has created an upload. settled: its intent is over."""
+
     copy_id: int
     upload: OpenUpload
     settled: bool
 
 
 class CopyCloses(_Message, frozen=True, array_like=True, tag=True):
+    """The upload of that copy is completed or aborted."""
+
     copy_id: int
     upload: OpenUpload
 

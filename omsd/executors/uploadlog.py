@@ -94,15 +94,19 @@ class LeaseUploads:
         await self._waits.until_noted(intent.key, self.emit(UploadIntended(self._lease_id, intent)))
 
     async def opened(self, upload: OpenUpload, plan: UploadPlan | None, *, settled: bool) -> None:
+        """The upload is told, after those that were closed before."""
         await self.emit(UploadOpened(self._lease_id, upload, plan, settled))
 
     async def settled(self, key: str) -> None:
+        """Nothing is left of the intent."""
         await self.emit(IntentSettled(self._lease_id, key))
 
     async def sent(self, upload: OpenUpload, parts: tuple[SentPart, ...]) -> None:
+        """The parts are told at once: a crash then costs those in flight only."""
         await self.emit(PartsSent(self._lease_id, upload, parts))
 
     async def closed(self, upload: OpenUpload) -> None:
+        """Told with others, or before anything else of the lease."""
         self._closed.append(upload)
         if len(self._closed) >= self._most_untold:
             await self.tell()

@@ -42,6 +42,8 @@ class PutGroupCredentials:
 
 @dataclass(frozen=True, slots=True)
 class DropGroupCredentials:
+    """No keys of the group are stored any more."""
+
     number: GroupNumber
 
 

@@ -21,6 +21,8 @@ from omsd.ports.taskchanges import (
 
 @dataclass(frozen=True, slots=True)
 class InsertSync:
+    """A new task."""
+
     task: SyncTask
 
 
@@ -48,6 +50,8 @@ class PutSyncCredentials:
 
 @dataclass(frozen=True, slots=True)
 class DropSyncCredentials:
+    """No keys of the task are stored any more."""
+
     number: SyncNumber
 
 
@@ -61,6 +65,8 @@ class PutSyncSecret:
 
 @dataclass(frozen=True, slots=True)
 class AddEvents:
+    """The events are accepted: they outlive the process."""
+
     number: SyncNumber
     events: tuple[SyncEvent, ...]
 
@@ -90,6 +96,8 @@ class AddFigures:
 
 @dataclass(frozen=True, slots=True)
 class PutSyncUpload:
+    """An upload is open for the event."""
+
     number: SyncNumber
     event_id: EventId
     upload: OpenUpload
@@ -97,6 +105,8 @@ class PutSyncUpload:
 
 @dataclass(frozen=True, slots=True)
 class DropSyncUpload:
+    """The upload is completed or aborted."""
+
     number: SyncNumber
     upload: OpenUpload
 
@@ -112,6 +122,8 @@ class PutSyncIntent:
 
 @dataclass(frozen=True, slots=True)
 class DropSyncIntent:
+    """Nothing is left of the intent for the key."""
+
     number: SyncNumber
     key: str
 

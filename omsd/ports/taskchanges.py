@@ -69,6 +69,8 @@ class PutCredentials:
 
 @dataclass(frozen=True, slots=True)
 class DropCredentials:
+    """No keys of the task are stored any more."""
+
     task_id: TaskId
 
 
@@ -90,6 +92,8 @@ class LeaseShard:
 
 @dataclass(frozen=True, slots=True)
 class AdvanceShard:
+    """What the next lease of the shard need not do again."""
+
     shard_id: ShardId
     checkpoint: Checkpoint
 
@@ -103,6 +107,8 @@ class NarrowShard:
 
 @dataclass(frozen=True, slots=True)
 class FinishShard:
+    """The shard is accounted for to its end."""
+
     shard_id: ShardId
 
 
@@ -115,6 +121,8 @@ class DropShards:
 
 @dataclass(frozen=True, slots=True)
 class AddFailed:
+    """Failed objects of a run, to be retried alone."""
+
     task_id: TaskId
     run: int
     objects: tuple[FailedObject, ...]
@@ -164,6 +172,8 @@ class DropPlans:
 
 @dataclass(frozen=True, slots=True)
 class PutParts:
+    """Parts of an upload that is gone on with; a repeated number replaces the earlier one."""
+
     task_id: TaskId
     upload: OpenUpload
     parts: tuple[SentPart, ...]
@@ -180,6 +190,8 @@ class PutIntent:
 
 @dataclass(frozen=True, slots=True)
 class DropIntent:
+    """Nothing is left of the intent for the key."""
+
     task_id: TaskId
     key: str
 
@@ -218,6 +230,8 @@ class EndSweep:
 
 @dataclass(frozen=True, slots=True)
 class DropSweep:
+    """Nothing of the task is to be swept; its keys are gone."""
+
     task_id: TaskId
 
 
@@ -231,6 +245,8 @@ class PutListPart:
 
 @dataclass(frozen=True, slots=True)
 class DropListPart:
+    """The file of a list is stored at the destination, or given up."""
+
     task_id: TaskId
     kind: OutcomeKind
     number: int

@@ -83,7 +83,8 @@ class TaskStore(Protocol):
     async def commit(self, changes: Sequence[Change]) -> None:
         """All changes are durable, in this order, or none is."""
 
-    async def get_task(self, task_id: TaskId) -> Task | None: ...
+    async def get_task(self, task_id: TaskId) -> Task | None:
+        """The task; None if there is none."""
 
     async def find_request(self, project_id: str, request_id: str) -> Task | None:
         """The task that was made by this request."""
@@ -103,7 +104,8 @@ class TaskStore(Protocol):
     async def tasks_in(self, states: Sequence[TaskState]) -> tuple[Task, ...]:
         """Every task in one of these states, of all projects, oldest first."""
 
-    async def credentials(self, task_id: TaskId) -> TaskCredentials | None: ...
+    async def credentials(self, task_id: TaskId) -> TaskCredentials | None:
+        """Its keys; None if none are stored. Raises CredentialsUnreadableError."""
 
     async def open_shards(self, task_id: TaskId) -> tuple[OpenShard, ...]:
         """The shards that are not finished, in order."""
@@ -123,7 +125,8 @@ class TaskStore(Protocol):
     async def open_uploads(self, task_id: TaskId) -> OpenUploads:
         """Everything of the task that is recorded as open."""
 
-    async def due_sweeps(self) -> tuple[TaskId, ...]: ...
+    async def due_sweeps(self) -> tuple[TaskId, ...]:
+        """The tasks whose uploads are to be aborted now."""
 
     async def get_sweep(self, task_id: TaskId) -> tuple[Location, Credentials] | None:
         """Destination and keys. Raises CredentialsUnreadableError."""

@@ -55,6 +55,7 @@ class LeaseBook:
             heappush(self.running[task_id].ready, shard_id)
 
     def add_resting(self, task_id: TaskId, shard_id: ShardId, from_s: float) -> None:
+        """The shard may run again from a moment on."""
         if task_id in self.running:
             heappush(self.running[task_id].resting, (from_s, shard_id))
 
@@ -108,6 +109,7 @@ class LeaseBook:
             self.running[task_id].asked.discard(shard_id)
 
     def refused(self, task_id: TaskId, shard_id: ShardId) -> None:
+        """The ledger did not lease the shard."""
         if task_id in self.running:
             self.running[task_id].asked.discard(shard_id)
 
@@ -147,6 +149,7 @@ class LeaseBook:
             self._splittable[lease_id] = self._leases[lease_id]
 
     def leases_of(self, task_id: TaskId) -> list[LeaseId]:
+        """The leases of the task that have not ended."""
         return [lease_id for lease_id, owner in self._leases.items() if owner == task_id]
 
     def next_ready_s(self, now_s: float) -> float | None:

@@ -30,6 +30,8 @@ class PreflightPassed:
 
 @dataclass(frozen=True, slots=True)
 class PreflightFailed:
+    """An end of the task cannot be used."""
+
     task_id: TaskId
     stint: int
     failure: Failure

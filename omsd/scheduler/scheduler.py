@@ -192,6 +192,7 @@ class Scheduler:
         self._wake.set()
 
     def set_windows(self, task_id: TaskId, windows: tuple[BandwidthWindow, ...]) -> None:
+        """The task keeps to these, at once."""
         self._bandwidth.update(task_id, windows)
         self._wake.set()
 
@@ -201,6 +202,7 @@ class Scheduler:
         self._wake.set()
 
     def set_priority(self, task_id: TaskId, priority: Priority) -> None:
+        """The waiting task has another place in the queue."""
         self._queue.set_priority(task_id, priority)
         self._wake.set()
 

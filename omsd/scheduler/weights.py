@@ -23,6 +23,7 @@ class StrideShares:
         self._passes[task_id] = self._now
 
     def leave(self, task_id: TaskId) -> None:
+        """The task shares no more."""
         self._strides.pop(task_id, None)
         self._passes.pop(task_id, None)
 

@@ -66,11 +66,15 @@ class CheckUrlList(AccountFields):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrefixKeyInfo:
+    """keys: to be fetched through the CDN."""
+
     keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GetCdnInfo(AccountFields):
+    """prefix None: a few keys of the first are fetched."""
+
     bucket: str | None = None
     region: str | None = None
     prefix: PrefixKeyInfo | None = None

@@ -58,6 +58,8 @@ class BucketRegion:
 
 @dataclass(frozen=True, slots=True)
 class CdnInfo:
+    """is_same_cloud: the CDN belongs to the cloud of the bucket. is_download_available: every key that was checked came as it is."""
+
     is_same_cloud: bool
     is_download_available: bool
     checked: CdnChecked

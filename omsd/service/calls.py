@@ -91,9 +91,11 @@ class Call:
     reply: asyncio.Future[Made] = field(repr=False)
 
     def answer(self, result: Made) -> None:
+        """The caller goes on with the result, if it still waits."""
         if not self.reply.done():
             self.reply.set_result(result)
 
     def refuse(self, error: Exception) -> None:
+        """The caller gets the error, if it still waits."""
         if not self.reply.done():
             self.reply.set_exception(error)

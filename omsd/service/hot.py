@@ -42,6 +42,7 @@ class Lease:
 
     @property
     def shard_id(self) -> ShardId:
+        """Of the shard it is a lease of."""
         return self.shard.shard_id
 
 
@@ -162,18 +163,22 @@ class HotState:
     last_group_number: GroupNumber = _NO_GROUPS
 
     def next_group_number(self) -> GroupNumber:
+        """Higher than every other."""
         self.last_group_number = GroupNumber(self.last_group_number + 1)
         return self.last_group_number
 
     def next_shard_id(self) -> ShardId:
+        """Higher than every other."""
         self.last_shard_id = ShardId(self.last_shard_id + 1)
         return self.last_shard_id
 
     def next_lease_id(self) -> LeaseId:
+        """Not given before in this process."""
         self.last_lease_num += 1
         return LeaseId(self.last_lease_num)
 
     def next_stint(self) -> int:
+        """Not given before in this process."""
         self.last_stint += 1
         return self.last_stint
 
@@ -209,6 +214,7 @@ class Stage:
         self.shown[hot.task.task_id] = hot
 
     def all_changes(self) -> list[Change]:
+        """The changes, and the rows of what was touched, behind them."""
         return [
             *self.changes,
             *(UpdateTask(hot.task) for hot in self.touched.values()),

@@ -18,6 +18,8 @@ class Dialect(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFile:
+    """list_file_num: how many files; checked, and not used."""
+
     list_file_key: str = ""
     obs_bucket: str = ""
     list_file_num: str | None = None
@@ -65,6 +67,8 @@ class BandwidthRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCdn:
+    """authentication_key: with which URLs are signed, as authentication_type says."""
+
     authentication_type: str | None = None
     domain: str | None = None
     protocol: str | None = None
@@ -73,6 +77,8 @@ class SourceCdn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmnConfig:
+    """trigger_conditions: SUCCESS, FAILURE (FAIL)."""
+
     topic_urn: str | None = None
     trigger_conditions: tuple[str, ...] = ()
     language: str | None = None

@@ -73,6 +73,7 @@ class SyncStage:
     after: list[Callable[[], None]] = field(default_factory=list)
 
     def count(self, number: SyncNumber, figures: Figures) -> None:
+        """These come on top of the task's figures."""
         self.figures[number] = self.figures.get(number, Figures()).plus(figures)
 
     def all_changes(self) -> list[SyncChange]:

@@ -16,6 +16,8 @@ from omsd.service.refusals import stopping
 
 @dataclass(frozen=True, slots=True)
 class CreateSync:
+    """A task that takes events. deletes: it also deletes what is gone at the source."""
+
     project_id: str
     spec: TaskSpec
     credentials: TaskCredentials
@@ -34,6 +36,8 @@ class ChangeSync:
 
 @dataclass(frozen=True, slots=True)
 class AcceptEvents:
+    """These objects are to be synchronized."""
+
     project_id: str
     sync_task_id: SyncTaskId
     names: tuple[KeyNames, ...]
@@ -59,10 +63,12 @@ class WaitingCall:
     reply: asyncio.Future[SyncTask]
 
     def answer(self, task: SyncTask) -> None:
+        """The caller goes on, if it still waits."""
         if not self.reply.done():
             self.reply.set_result(task)
 
     def refuse(self, error: RequestError) -> None:
+        """The caller gets the error, if it still waits."""
         if not self.reply.done():
             self.reply.set_exception(error)
 
@@ -129,6 +135,7 @@ class SyncInbox:
 
     @property
     def closed(self) -> bool:
+        """Are calls refused?"""
         return self._closed
 
     def close(self) -> None:

@@ -120,6 +120,7 @@ class SqliteTaskStore:
             self._pages.forget()
 
     async def get_task(self, task_id: TaskId) -> Task | None:
+        """The task; None if there is none."""
         rows = await self.read("get_task", {"task_id": task_id})
         return task_from_row(rows[0]) if rows else None
 
@@ -174,6 +175,7 @@ class SqliteTaskStore:
         return tuple(sorted(map(task_from_row, rows), key=lambda task: task.task_id))
 
     async def credentials(self, task_id: TaskId) -> TaskCredentials | None:
+        """Its keys; None if none are stored. Raises CredentialsUnreadableError."""
         rows = await self.read("get_credentials", {"task_id": task_id})
         return self._sealer.unseal(task_id, rows[0]["sealed"]) if rows else None
 
@@ -240,6 +242,7 @@ class SqliteTaskStore:
         )
 
     async def due_sweeps(self) -> tuple[TaskId, ...]:
+        """The tasks whose uploads are to be aborted now."""
         rows = await self.read("due_sweeps", {})
         return tuple(TaskId(row["task_id"]) for row in rows)
 

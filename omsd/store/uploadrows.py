@@ -84,15 +84,18 @@ def sweep_writes(change: SweepChange, sealer: Sealer) -> Writes:
 
 
 def destination_from_row(row: sqlite3.Row) -> Location:
+    """The location of a sweep."""
     raw = json.loads(row["destination"])
     return Location(CloudType(raw.pop("cloud_type")), **raw)
 
 
 def plan_from_text(text: str) -> UploadPlan:
+    """The plan of an upload, of its JSON."""
     return UploadPlan(**json.loads(text))
 
 
 def part_from_row(row: sqlite3.Row) -> SentPart:
+    """A part as it was stored."""
     return SentPart(
         row["part_number"],
         row["size_bytes"],
@@ -103,6 +106,7 @@ def part_from_row(row: sqlite3.Row) -> SentPart:
 
 
 def intent_row(intent: UploadIntent) -> Row:
+    """An intent as it is stored, without its task."""
     return {
         "key": intent.key,
         "at_s": intent.at_s,

@@ -34,8 +34,11 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Receiver(Protocol):
     """What is needed of service.sync_receiver.EventReceiver; both raise RequestError."""
 
-    def admit(self, sync_task_id: str, secret: str, address: str) -> SyncTask: ...
-    async def accept(self, task: SyncTask, notification: Notification) -> Receipt: ...
+    def admit(self, sync_task_id: str, secret: str, address: str) -> SyncTask:
+        """The task whose secret the caller showed."""
+
+    async def accept(self, task: SyncTask, notification: Notification) -> Receipt:
+        """The events of the notification are durable."""
 
 
 class EventsListenError(OmsdError):

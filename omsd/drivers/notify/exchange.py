@@ -35,6 +35,7 @@ class Place:
 
     @property
     def target(self) -> str:
+        """The request target: path and query."""
         return self.path + (f"?{self.query}" if self.query else "")
 
 
