@@ -100,18 +100,7 @@ def make_core(settings: Settings, store: SqliteTaskStore, last_ids: tuple[TaskId
     )
     sweeper = Sweeper(store, executor, clock, ledger, channel, must_wait=syncs.must_wait)
     return Core(
-        clock,
-        stores,
-        executor,
-        channel,
-        board,
-        scheduler,
-        quotas,
-        planner,
-        ledger,
-        syncs,
-        sweeper,
-        notices,
+        clock, stores, executor, channel, board, scheduler, quotas, planner, ledger, syncs, sweeper, notices
     )
 
 
