@@ -27,6 +27,7 @@ _SYSTEM_HEADERS = frozenset(
     }
 )
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
+_MOST_DIGITS = 20  # of a number of 64 bits
 _NO_CHECKSUMS = Checksums()
 # Storage class apart, which many services tell of every object.
 _PARTICULARS = (
@@ -164,7 +165,11 @@ def checksums_of(headers: Mapping[str, str], dialect: ChecksumDialect) -> Checks
 
 def xz_from_text(text: str | None) -> int | None:
     """A CRC64/XZ written as a decimal number."""
-    return int(text) if text and text.isascii() and text.isdigit() and int(text) < 1 << 64 else None
+    # Longer ones are not even converted: beyond 4,300 digits that raises.
+    if not text or len(text) > _MOST_DIGITS or not (text.isascii() and text.isdigit()):
+        return None
+    value = int(text)
+    return value if value < 1 << 64 else None
 
 
 def nvme_from_text(text: str | None) -> int | None:
