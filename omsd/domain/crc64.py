@@ -1,12 +1,10 @@
-"""CRC64 without the data: combining the values of neighbouring pieces, and the forms services write them in.
+"""CRC64 without the data: combining the values of neighbouring pieces.
 
 Hashing bytes is in engine/digest.py; this is arithmetic on finished values.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from enum import IntEnum
 from functools import lru_cache
 
@@ -40,29 +38,6 @@ def combine(poly: Polynomial, crc_a: int, crc_b: int, length_b: int) -> int:
             moved ^= column
         crc_a >>= 1
     return moved ^ crc_b
-
-
-def to_base64(crc: int) -> str:
-    """The AWS form: base64 of 8 bytes, big-endian."""
-    return base64.b64encode(crc.to_bytes(8, "big")).decode("ascii")
-
-
-def from_base64(text: str) -> int:
-    """The value of the AWS form. Raises ValueError on anything but 8 bytes."""
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, UnicodeEncodeError, ValueError) as error:
-        raise ValueError("a CRC64 in base64 was expected") from error
-    if len(raw) != 8:
-        raise ValueError(f"a CRC64 has 8 bytes, got {len(raw)}")
-    return int.from_bytes(raw, "big")
-
-
-def from_decimal(text: str) -> int:
-    """The value of the form OBS, OSS, COS and KS3 use, an unsigned decimal number. Raises ValueError."""
-    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= _MAX):
-        raise ValueError("a CRC64 as an unsigned decimal number was expected")
-    return int(text)
 
 
 def _multiply(poly: int, a: int, b: int) -> int:

@@ -59,25 +59,8 @@ def plan_part_bytes(
     return min(-(-needed // _MIB) * _MIB, max_part_bytes)
 
 
-def plan_parts(
-    size_bytes: int, *, part_bytes: int, min_part_bytes: int, max_part_bytes: int, max_parts: int
-) -> tuple[PartSpan, ...]:
-    """Parts in order that cover each byte once; none for an empty object, which must be put whole.
-
-    part_bytes: the wished size. Raises OmsdError TRF.0001 if the object fits into no plan.
-    """
-    step = plan_part_bytes(
-        size_bytes,
-        part_bytes=part_bytes,
-        min_part_bytes=min_part_bytes,
-        max_part_bytes=max_part_bytes,
-        max_parts=max_parts,
-    )
-    return cut_parts(size_bytes, step)
-
-
 def cut_parts(size_bytes: int, part_bytes: int) -> tuple[PartSpan, ...]:
-    """Parts of this size in order, the last one with what is left."""
+    """Parts of this size in order, the last one with what is left; none for an empty object, which must be put whole."""
     return tuple(
         PartSpan(number, offset, min(part_bytes, size_bytes - offset))
         for number, offset in enumerate(range(0, size_bytes, part_bytes), start=1)

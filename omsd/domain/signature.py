@@ -17,7 +17,6 @@ from omsd.domain.errors import RequestError
 
 ALGORITHM = "SDK-HMAC-SHA256"
 DATE_FORMAT = "%Y%m%dT%H%M%SZ"
-EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 # A signature that leaves these out would be good for another host, day, project or key.
 ALWAYS_SIGNED = ("host", "x-sdk-date")
 SIGNED_IF_SENT = ("x-project-id", "x-security-token")

@@ -34,10 +34,6 @@ class Notifier:
         """One line for `systemctl status`."""
         return self._send(*_status(text))
 
-    def extend_timeout(self, seconds: float) -> bool:
-        """Start or stop may take this much longer, counted from now."""
-        return self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1_000_000)}")
-
     def _send(self, *assignments: str) -> bool:
         """True if the manager has got it, False if there is none or it could not be reached."""
         if not self._address or not assignments:

@@ -9,8 +9,9 @@ from omsd.domain.model import CloudType, Location, TaskSpec, TaskType
 from omsd.domain.plan import (
     KEYS_PER_SHARD,
     ShardDraft,
+    cut_parts,
     map_key,
-    plan_parts,
+    plan_part_bytes,
     plan_restored,
     plan_retry,
     plan_shards,
@@ -42,9 +43,9 @@ def test_parts_cover_each_byte_once_within_the_limits(
     limits = {"part_bytes": wished, "min_part_bytes": smallest, "max_part_bytes": largest, "max_parts": count}
     if size > largest * count:
         with pytest.raises(OmsdError, match="too large"):
-            plan_parts(size, **limits)
+            plan_part_bytes(size, **limits)
         return
-    parts = plan_parts(size, **limits)
+    parts = cut_parts(size, plan_part_bytes(size, **limits))
     assert len(parts) <= count
     assert [part.part_number for part in parts] == list(range(1, len(parts) + 1))
     position = 0
@@ -73,7 +74,7 @@ def test_parts_cover_each_byte_once_within_the_limits(
     ],
 )
 def test_parts_at_the_borders_of_s3(size: int, count: int, first: int | None, last: int | None) -> None:
-    parts = plan_parts(size, **S3)
+    parts = cut_parts(size, plan_part_bytes(size, **S3))
     assert len(parts) == count
     if parts:
         assert (parts[0].size_bytes, parts[-1].size_bytes) == (first, last)
@@ -81,7 +82,7 @@ def test_parts_at_the_borders_of_s3(size: int, count: int, first: int | None, la
 
 def test_an_object_beyond_ten_thousand_parts_of_5_gib_is_refused_by_name_of_the_limit() -> None:
     with pytest.raises(OmsdError, match="10000 parts"):
-        plan_parts(50_000 * GIB + 1, **S3)
+        plan_part_bytes(50_000 * GIB + 1, **S3)
 
 
 @pytest.mark.parametrize("key", ["a", "/a", "a//b", "./x", ""])

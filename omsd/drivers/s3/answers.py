@@ -160,10 +160,22 @@ def checksums_of(headers: Mapping[str, str], dialect: ChecksumDialect) -> Checks
         return _NO_CHECKSUMS
     if headers.get("x-amz-checksum-type") == "COMPOSITE":
         return _NO_CHECKSUMS
-    return Checksums(xz_from_text(xz), nvme_from_text(nvme))
+    return Checksums(_xz_from_text(xz), _nvme_from_text(nvme))
 
 
-def xz_from_text(text: str | None) -> int | None:
+def receipt_checksums(
+    headers: Mapping[str, str], fields: Mapping[str, str], dialect: ChecksumDialect
+) -> Checksums:
+    """The CRC64s of what was written, from the answer's headers or else from its document."""
+    stored = checksums_of(headers, dialect)
+    if stored != _NO_CHECKSUMS or fields.get("ChecksumType", "") == "COMPOSITE":
+        return stored
+    return Checksums(
+        _xz_from_text(fields.get("ChecksumCRC64ECMA")), _nvme_from_text(fields.get("ChecksumCRC64NVME"))
+    )
+
+
+def _xz_from_text(text: str | None) -> int | None:
     """A CRC64/XZ written as a decimal number."""
     # Longer ones are not even converted: beyond 4,300 digits that raises.
     if not text or len(text) > _MOST_DIGITS or not (text.isascii() and text.isdigit()):
@@ -172,7 +184,7 @@ def xz_from_text(text: str | None) -> int | None:
     return value if value < 1 << 64 else None
 
 
-def nvme_from_text(text: str | None) -> int | None:
+def _nvme_from_text(text: str | None) -> int | None:
     """A CRC64/NVME written as base64 of eight bytes, big-endian."""
     try:
         raw = binascii.a2b_base64(text or "", strict_mode=True)

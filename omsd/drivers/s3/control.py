@@ -16,12 +16,10 @@ from omsd.domain.shards import OpenUpload
 from omsd.drivers.s3 import errors
 from omsd.drivers.s3.answers import (
     checksum_headers,
-    checksums_of,
     is_encrypted,
-    nvme_from_text,
     option_headers,
+    receipt_checksums,
     refuse_disagreement,
-    xz_from_text,
 )
 from omsd.drivers.s3.bucket import Bucket, Call
 from omsd.drivers.s3.signing import encode_query
@@ -96,11 +94,7 @@ async def complete_upload(
         raise errors.of_answer(f"{what} {key}", 200, answered, error)
     fields = parse_fields(body, "CompleteMultipartUploadResult")
     encrypted = is_encrypted(answered, bucket.profile)
-    stored = checksums_of(answered, dialect)
-    if stored == Checksums() and fields.get("ChecksumType", "") != "COMPOSITE":
-        stored = Checksums(
-            xz_from_text(fields.get("ChecksumCRC64ECMA")), nvme_from_text(fields.get("ChecksumCRC64NVME"))
-        )
+    stored = receipt_checksums(answered, fields, dialect)
     refuse_disagreement(f"{what} {key}", checksums, stored)
     return PutReceipt(fields.get("ETag", "").strip('"'), stored, encrypted)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.drivers.s3 import errors
-from omsd.drivers.s3.answers import checksums_of, is_encrypted, nvme_from_text, option_headers, xz_from_text
+from omsd.drivers.s3.answers import is_encrypted, option_headers, receipt_checksums
 from omsd.drivers.s3.bucket import Bucket, Call
 from omsd.drivers.s3.signing import encode_path, encode_query
 from omsd.drivers.s3.xml import MAX_XML_BYTES, malformed, parse_error, parse_fields
@@ -78,9 +78,4 @@ async def _copied(bucket: Bucket, call: Call, root: str) -> tuple[str, Checksums
     etag = fields.get("ETag", "").strip('"')
     if not etag:
         raise malformed(f"{call.named} was answered without an ETag")
-    stored = checksums_of(answered, bucket.profile.checksums)
-    if stored == Checksums() and fields.get("ChecksumType", "") != "COMPOSITE":
-        stored = Checksums(
-            xz_from_text(fields.get("ChecksumCRC64ECMA")), nvme_from_text(fields.get("ChecksumCRC64NVME"))
-        )
-    return etag, stored, answered
+    return etag, receipt_checksums(answered, fields, bucket.profile.checksums), answered
