@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from omsd.api.rest.services import Services
 from omsd.config import Settings, load_settings
 from omsd.daemon.doors import CertificateError, grpc_certificate, make_event_server, make_rest_server
+from omsd.daemon.services import DaemonServices
 from omsd.service.sync_receiver import EventReceiver
 from tests.cli.test_client import self_signed
 
-NO_SERVICES, NO_RECEIVER = cast(Services, None), cast(EventReceiver, None)
+NOTHING: Any = None
+NO_SERVICES = DaemonServices(*[NOTHING] * len(fields(DaemonServices)))
+NO_RECEIVER = cast(EventReceiver, None)
 DOORS: list[Callable[[Settings], object]] = [
     grpc_certificate,
     lambda settings: make_rest_server(settings, NO_SERVICES),
