@@ -37,13 +37,6 @@ async def make_pool() -> AsyncIterator[PoolFactory]:
         await pool.close()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until the condition holds."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
 @pytest.fixture
 def full_backlog() -> Iterator[Origin]:
     """A port where the kernel answers no more connection attempts."""

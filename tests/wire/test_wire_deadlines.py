@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from omsd.wire import Origin, WireError, WireErrorKind
+from tests.waiting import until
 from tests.wire.bodies import BLOCK, BlockSource, HandSource, get, ok, put
-from tests.wire.conftest import PoolFactory, until
+from tests.wire.conftest import PoolFactory
 from tests.wire.scripted_server import Peer, scripted
 
 
@@ -28,7 +29,8 @@ async def test_first_byte(make_pool: PoolFactory, begin: bytes) -> None:
         await peer.gone()
 
     async with scripted(script) as server:
-        pool = make_pool(first_byte_s=0.1)
+        # Long enough for what the peer does begin.
+        pool = make_pool(first_byte_s=0.5)
         with pytest.raises(WireError) as caught:
             await pool.send(server.origin, get)
         assert caught.value.kind is WireErrorKind.TIMEOUT_FIRST_BYTE
@@ -108,11 +110,11 @@ async def test_slow_but_moving_upload_is_no_stall(make_pool: PoolFactory) -> Non
         await peer.head()
         for _ in range(10):
             await peer.swallow(len(BLOCK) * 100)
-            await asyncio.sleep(0.06)
+            await asyncio.sleep(0.2)
         await peer.send(ok())
 
     async with scripted(script) as server:
-        pool = make_pool(stall_s=0.3, first_byte_s=5)
+        pool = make_pool(stall_s=1.5)
         answer = await pool.send(server.origin, lambda: put(BLOCK * 1000, 0))
         assert answer.head.status == 200
 
@@ -126,10 +128,11 @@ async def test_kept_connection_meets_its_deadline_again(make_pool: PoolFactory) 
         await peer.gone()
 
     async with scripted(script) as server:
-        pool = make_pool(first_byte_s=0.1)
+        pool = make_pool(first_byte_s=0.5)
         for _ in range(3):
             await (await pool.send(server.origin, get)).read_all(10)
-            await asyncio.sleep(0.05)
+            # Together longer than the deadline.
+            await asyncio.sleep(0.2)
         with pytest.raises(WireError) as caught:
             await pool.send(server.origin, get)
         assert caught.value.kind is WireErrorKind.TIMEOUT_FIRST_BYTE

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from omsd.wire import CollectSink, Request, WireError, WireErrorKind
+from tests.waiting import until
 from tests.wire.bodies import BLOCK, RecordingSink, get, ok
-from tests.wire.conftest import PoolFactory, until
+from tests.wire.conftest import PoolFactory
 from tests.wire.scripted_server import Peer, Script, scripted
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -223,13 +224,13 @@ async def test_body_before_start_is_bounded_and_nothing_is_lost(make_pool: PoolF
         nonlocal written
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (blocks * len(BLOCK)))
-        written = await peer.send_until_blocked(BLOCK, count=blocks, blocked_s=0.2)
+        written = await peer.send_until_blocked(BLOCK, count=blocks, blocked_s=0.6)
         blocked.set()
         for _ in range(blocks - written):
             await peer.send(BLOCK)
 
     async with scripted(script) as server:
-        answer = await make_pool(stall_s=0.1).send(server.origin, get)
+        answer = await make_pool(stall_s=0.4).send(server.origin, get)
         await blocked.wait()
         assert written < blocks
         body = await answer.read_all(blocks * len(BLOCK))
@@ -242,7 +243,7 @@ async def test_slow_sink_pauses_the_peer_and_gets_every_byte(make_pool: PoolFact
     async def script(peer: Peer) -> None:
         await peer.head()
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (blocks * len(BLOCK)))
-        written = await peer.send_until_blocked(BLOCK, count=blocks, blocked_s=0.2)
+        written = await peer.send_until_blocked(BLOCK, count=blocks, blocked_s=0.6)
         blocked.set()
         for _ in range(blocks - written):
             await peer.send(BLOCK)
@@ -254,7 +255,7 @@ async def test_slow_sink_pauses_the_peer_and_gets_every_byte(make_pool: PoolFact
 
     async with scripted(script) as server:
         # The stall deadline is shorter than our pause: it must not run while we are the ones who wait.
-        answer = await make_pool(stall_s=0.1).send(server.origin, get)
+        answer = await make_pool(stall_s=0.4).send(server.origin, get)
         sink = PausingSink()
         answer.start(sink)
         await blocked.wait()

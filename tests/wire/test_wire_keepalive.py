@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from omsd.wire import Request, WireError, WireErrorKind
+from tests.waiting import until
 from tests.wire.bodies import BlockSource, get, ok, put
-from tests.wire.conftest import PoolFactory, until
+from tests.wire.conftest import PoolFactory
 from tests.wire.scripted_server import Peer, scripted
 
 
@@ -57,7 +58,7 @@ async def test_connection_used_last_is_used_first(make_pool: PoolFactory) -> Non
 
 async def test_idle_connections_expire(make_pool: PoolFactory) -> None:
     async with scripted(answer_for_ever) as server:
-        pool = make_pool(idle_s=0.05)
+        pool = make_pool(idle_s=0.2)
         await (await pool.send(server.origin, get)).read_all(10)
         assert pool.counts(server.origin).idle == 1
         await until(lambda: pool.counts(server.origin).open == 0)

@@ -8,8 +8,9 @@ import socket
 import pytest
 
 from omsd.wire import Origin, WireError, WireErrorKind
+from tests.waiting import until
 from tests.wire.bodies import BLOCK, BlockSource, RecordingSink, get, ok, put
-from tests.wire.conftest import PoolFactory, until
+from tests.wire.conftest import PoolFactory
 from tests.wire.scripted_server import Peer, scripted
 from tests.wire.test_wire_keepalive import answer_for_ever
 
@@ -208,7 +209,7 @@ async def test_silent_address_leaves_time_for_the_next(
     async with scripted(answer_for_ever, host="127.0.0.2", port=full_backlog.port):
         resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
         origin = Origin("http", "some.example", full_backlog.port)
-        assert await (await make_pool(connect_s=0.5).send(origin, get)).read_all(10) == b"0"
+        assert await (await make_pool(connect_s=2).send(origin, get)).read_all(10) == b"0"
 
 
 async def test_refused_connection_and_unknown_name_are_told_apart(make_pool: PoolFactory) -> None:

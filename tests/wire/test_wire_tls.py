@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from omsd.wire import Origin, WireError, WireErrorKind, make_tls_context
+from tests.waiting import until
 from tests.wire.bodies import BLOCK, BlockSource, get, ok, put
-from tests.wire.conftest import PoolFactory, until
+from tests.wire.conftest import PoolFactory
 from tests.wire.scripted_server import Peer, scripted
 
 

@@ -9,8 +9,9 @@ import struct
 import pytest
 
 from omsd.wire import BytesSource, Origin, Request, WireError, WireErrorKind
+from tests.waiting import until
 from tests.wire.bodies import BLOCK, BlockSource, HandSource, ok, put
-from tests.wire.conftest import PoolFactory, until
+from tests.wire.conftest import PoolFactory
 from tests.wire.scripted_server import Peer, scripted
 
 REFUSAL = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\ndenied"
