@@ -13,12 +13,12 @@ os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 # Where it is set, every daemon and worker that a test starts would compile all it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.servers import S3Server, start_moto, start_rclone_s3, start_seaweed
 
-# How long an example takes says something of the machine, nothing of the code.
-settings.register_profile("omsd", deadline=None)
+# How long an example takes, or is made, says something of the machine, nothing of the code.
+settings.register_profile("omsd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("omsd")
 
 

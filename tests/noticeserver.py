@@ -10,15 +10,13 @@ import base64
 import json
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.servers import START_DEADLINE_S, Process, free_port
+from tests.servers import Process, start_module
 
-ROOT = Path(__file__).resolve().parent.parent
 # What SMN says.
 PUBLISHED: dict[str, Any] = {"status": 200, "body": '{"request_id":"r1","message_id":"m1"}'}
 
@@ -58,7 +56,8 @@ class NoticeServer:
     def seen(self, part: str = "") -> list[SeenPost]:
         """Everything it got so far whose path has this in it."""
         path = self.folder / "seen"
-        lines = path.read_text().splitlines() if path.exists() else []
+        # The last line may be one that is being written.
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []
         posts = [
             SeenPost(entry["method"], entry["path"], entry["headers"], base64.b64decode(entry["body"]))
             for entry in map(json.loads, lines)
@@ -72,22 +71,11 @@ class NoticeServer:
 
 def start_notice_server(folder: Path) -> NoticeServer:
     """A server that publishes everything."""
-    port = free_port()
     files = folder / "notices"
     files.mkdir()
-    process = Process(
-        [sys.executable, "-m", "tests.noticeserver", str(port), str(files)],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT)},
-        log_name="notices.log",
-    )
+    port, process = start_module("tests.noticeserver", str(files), cwd=folder, log_name="notices.log")
     server = NoticeServer(port, files, process)
     server.answer(PUBLISHED)
-    deadline = time.monotonic() + START_DEADLINE_S
-    while not (files / "up").exists():
-        assert process.alive(), process.log_tail()
-        assert time.monotonic() < deadline, process.log_tail()
-        time.sleep(0.05)
     return server
 
 
@@ -138,9 +126,7 @@ def main() -> None:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
             """The request was written down already."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
-    (folder / "up").touch()
-    server.serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-START_DEADLINE_S = 60.0
+from tests.waiting import PATIENCE_S
+
+ROOT = Path(__file__).resolve().parent.parent
 LIFE_DEADLINE_S = 1800.0
 STOP_GRACE_S = 5.0
 _PR_SET_PDEATHSIG = 1
@@ -135,7 +137,7 @@ class Process:
         self._deadline.cancel()
         if self.alive():
             os.killpg(self.pid, signal.SIGKILL)
-            self.popen.wait(STOP_GRACE_S)
+            self.popen.wait(PATIENCE_S)
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """It was asked to end, and killed after the grace; safe to repeat."""
@@ -360,7 +362,7 @@ def start_seaweed(
     )
     try:
         _wait_for_http(f"http://127.0.0.1:{ports['master']}/dir/assign", process)
-        _wait_for_port(ports["s3"], process)
+        wait_for_port(ports["s3"], process)
     except BaseException:
         process.kill()
         raise
@@ -406,15 +408,16 @@ def start_rclone_s3(folder: Path) -> S3Server:
         cwd=folder,
     )
     try:
-        _wait_for_port(port, process)
+        wait_for_port(port, process)
     except BaseException:
         process.kill()
         raise
     return _server("rclone", f"http://127.0.0.1:{port}", process)
 
 
-def _wait_for_port(port: int, process: Process) -> None:
-    deadline = time.monotonic() + START_DEADLINE_S
+def wait_for_port(port: int, process: Process) -> None:
+    """The process listens there. Raises ServerError if it does not, or ends."""
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.alive():
         with socket.socket() as probe:
             probe.settimeout(1)
@@ -424,8 +427,25 @@ def _wait_for_port(port: int, process: Process) -> None:
     raise ServerError(f"port {port} did not open; the log ends:\n{process.log_tail()}")
 
 
+def start_module(module: str, *arguments: str, cwd: Path, log_name: str) -> tuple[int, Process]:
+    """A server that is a module of these tests, `python -m module PORT arguments...`, and the port on which it listens now."""
+    port = free_port()
+    process = Process(
+        [sys.executable, "-m", module, str(port), *arguments],
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT)},
+        log_name=log_name,
+    )
+    try:
+        wait_for_port(port, process)
+    except BaseException:
+        process.kill()
+        raise
+    return port, process
+
+
 def _wait_for_http(url: str, process: Process) -> None:
-    deadline = time.monotonic() + START_DEADLINE_S
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and process.alive():
         try:
             with urlopen(url, timeout=2) as answer:

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from urllib.request import urlopen
 
-from tests.servers import START_DEADLINE_S, Process, free_port
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.servers import Process, start_module
 
 
 def _name(path: str) -> str:
@@ -65,26 +61,10 @@ class WebServer:
 
 def start_web(folder: Path) -> WebServer:
     """A server without files."""
-    port = free_port()
     files = folder / "web"
     files.mkdir()
-    process = Process(
-        [sys.executable, "-m", "tests.webserver", str(port), str(files)],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT)},
-        log_name="web.log",
-    )
-    server = WebServer(f"127.0.0.1:{port}", files, process)
-    server.put("up", b"up")
-    deadline = time.monotonic() + START_DEADLINE_S
-    while True:
-        try:
-            with urlopen(f"http://{server.host}/up", timeout=2):
-                return server
-        except OSError:
-            assert process.alive(), process.log_tail()
-            assert time.monotonic() < deadline, process.log_tail()
-            time.sleep(0.05)
+    port, process = start_module("tests.webserver", str(files), cwd=folder, log_name="web.log")
+    return WebServer(f"127.0.0.1:{port}", files, process)
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 
 from omsd.demo.errors import DemoError
 from omsd.demo.processes import open_child, open_folder
+from tests.waiting import PATIENCE_S, until
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "import sys; from omsd.demo.main import run_demo; sys.exit(run_demo(small=True))"
@@ -62,7 +62,7 @@ def wait_for_line(demo: subprocess.Popen[str], start: str) -> None:
 
 
 def test_the_demo_moves_everything_and_cleans_up(demo: subprocess.Popen[str], tmp_path: Path) -> None:
-    output, _ = demo.communicate(timeout=100)
+    output, _ = demo.communicate(timeout=4 * PATIENCE_S)
     assert demo.returncode == 0, output
     assert "183 of 183" in output
     assert list(tmp_path.iterdir()) == []
@@ -76,32 +76,26 @@ def test_an_interrupted_demo_leaves_nothing(
     wait_for_line(demo, "1/5")
     assert users_of(tmp_path)
     demo.send_signal(number)
-    output, _ = demo.communicate(timeout=40)
+    output, _ = demo.communicate(timeout=2 * PATIENCE_S)
     assert demo.returncode == 130, output
     assert "Traceback" not in output
     assert list(tmp_path.iterdir()) == []
     assert users_of(tmp_path) == []
 
 
-def test_a_killed_demo_takes_its_programs_with_it(demo: subprocess.Popen[str], tmp_path: Path) -> None:
+async def test_a_killed_demo_takes_its_programs_with_it(demo: subprocess.Popen[str], tmp_path: Path) -> None:
     wait_for_line(demo, "1/5")
     assert users_of(tmp_path)
     demo.kill()
     demo.communicate()
-    deadline = time.monotonic() + 10
-    while users_of(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert users_of(tmp_path) == []
+    await until(lambda: not users_of(tmp_path), pause_s=0.05)
 
 
-def test_grandchildren_end_with_the_child(tmp_path: Path) -> None:
+async def test_grandchildren_end_with_the_child(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     script = f"sh -c 'sleep 100; true' {marker} & wait"
     with open_child("sh", ["sh", "-c", script], tmp_path, grace_s=0) as child:
-        deadline = time.monotonic() + 5
-        while len(users_of(marker)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert len(users_of(marker)) == 2
+        await until(lambda: len(users_of(marker)) == 2, pause_s=0.01)
         assert child.running()
     assert not child.running()
     assert users_of(marker) == []
