@@ -24,6 +24,7 @@ from omsd.pb.v1 import task_pb2, types_pb2
 from omsd.pb.v1.service_pb2_grpc import MigrationTaskServiceStub
 from omsd.service import requests
 from tests.fakes.task_service import FakeTaskService
+from tests.waiting import PATIENCE_S
 
 PROJECT = "p1"
 
@@ -132,8 +133,8 @@ async def test_a_watch_that_the_caller_leaves_ends_at_the_server(
     watch = stub.WatchTask(task_pb2.WatchTaskRequest(project_id=PROJECT, task_id=made.id))
     await watch.read()
     watch.cancel()
-    async with asyncio.timeout(5):
-        await server.stop(grace_s=10)
+    async with asyncio.timeout(PATIENCE_S):
+        await server.stop(grace_s=10 * PATIENCE_S)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from omsd.ports.objectstore import ObjectStore, PutOptions, Reading
 from tests.engine.harness import LEASE, SETTINGS, Report, bodies, fill, make_context, memory_store, spec
 from tests.engine.test_shard import ODD_KEYS
 from tests.fakes.stores import FaultyStore, failing
+from tests.waiting import PATIENCE_S
 
 LIST = "lists/all.txt"
 FAILED, SUCCESS, SKIPPED = OutcomeKind.FAILED, OutcomeKind.SUCCESS, OutcomeKind.SKIPPED
@@ -296,7 +297,7 @@ async def test_sizes_are_known_before_the_bytes_are_copied() -> None:
     run = make_run(FaultyStore(source, before=wait), destination, lists, take, shard)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(run.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await known.wait()
         assert lines.live.counters.listed_num == 100
         assert lines.live.counters.listed_size_bytes == sum(map(len, objects.values()))
@@ -511,7 +512,7 @@ async def test_a_span_whose_window_is_full_still_stops(how: str) -> None:
             full.set()
 
     run = make_run(FaultyStore(source, first_lookup_waits), destination, lists, take, shard, engine=engine)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         running = group.create_task(run.run())
         await full.wait()
         getattr(run, how)()
@@ -538,7 +539,7 @@ async def test_a_span_drained_between_two_reads_is_not_over() -> None:
             idle.set()
 
     run = make_run(source, destination, FaultyStore(lists, second_read_waits), take, shard)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         running = group.create_task(run.run())
         await idle.wait()
         run.drain()

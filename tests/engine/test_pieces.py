@@ -20,6 +20,7 @@ from omsd.engine.report import ShardAccount
 from omsd.engine.settings import EngineSettings
 from omsd.engine.stream import Meter
 from omsd.ports.objectstore import ListedObject
+from tests.waiting import PATIENCE_S
 
 
 class HandClock:
@@ -108,7 +109,7 @@ async def test_opposite_copies_never_wait_for_each_other() -> None:
             await asyncio.sleep(0)
             pair.release(succeeded=True)
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         for pair in (there, back, same, there, back, same):
             group.create_task(use(pair))
     assert one.in_flight == other.in_flight == 0

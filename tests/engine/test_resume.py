@@ -28,6 +28,7 @@ from tests.engine.harness import (
     spec,
 )
 from tests.fakes.stores import FaultyStore
+from tests.waiting import PATIENCE_S
 
 PART = 8 * KIB
 PARTS = 12
@@ -66,7 +67,7 @@ class Leases:
         run = make_run(self.source, self.destination, self.report, shard=self.shard, task=FULL)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(run.run())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while not until():
                     await asyncio.sleep(0)
             run.cut()
@@ -181,7 +182,7 @@ async def test_a_copy_without_a_shard_leaves_no_upload_behind() -> None:
     context.keeps_uploads = False
     run = ShardRun(LEASE, range_shard(), context, (), report.take)
     task = asyncio.create_task(run.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not report.open_uploads:
             await asyncio.sleep(0)
     assert not report.plans

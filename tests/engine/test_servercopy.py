@@ -28,6 +28,7 @@ from tests.engine.harness import (
 )
 from tests.engine.test_shard import RETRYABLE, mixed
 from tests.fakes.stores import FaultyStore, failing, hanging
+from tests.waiting import PATIENCE_S
 
 SMALL, LARGE = b"1" * 10, b"3" * 20 * KIB
 OBJECTS = {"a": SMALL, "b": b"2" * 8 * KIB, "c": LARGE}
@@ -349,7 +350,7 @@ async def test_a_stuck_probe_does_not_outlive_its_shard_for_others() -> None:
     assert await _cut_when(pair.run(), reached)
     pair.report = Report()
     pair.at_destination = FaultyStore(pair.destination)
-    assert await asyncio.wait_for(pair.run(redo_since_s=0.0).run(), 10)
+    assert await asyncio.wait_for(pair.run(redo_since_s=0.0).run(), PATIENCE_S)
     assert bodies(pair.destination) == OBJECTS
     assert not pair.copying.probing.locked()
 

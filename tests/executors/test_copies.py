@@ -20,6 +20,7 @@ from omsd.ports.objectcopies import (
     WorkerGoneError,
 )
 from tests.executors.test_local import running, work
+from tests.waiting import PATIENCE_S, until
 
 
 def unheard(note: UploadNote, noted: Callable[[], None]) -> None:
@@ -59,7 +60,7 @@ async def test_a_killed_worker_ends_its_copies_and_the_next_one_takes_new_ones()
             os.kill(executor.worker_pids()[0], signal.SIGKILL)
         assert copy.result().begun
         assert not (await _lost(executor.copy(work(), CopyOrder(KeyNames("000001")), unheard))).begun
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await executor.wait_ready()
         result = await executor.copy(work(), CopyOrder(KeyNames("000001")), unheard)
         assert result.outcome is not None
@@ -67,7 +68,7 @@ async def test_a_killed_worker_ends_its_copies_and_the_next_one_takes_new_ones()
 
 
 async def test_a_cancelled_copy_is_dropped_and_the_worker_goes_on() -> None:
-    async with running() as (executor, _):
+    async with running(grace_s=0) as (executor, _):
         async with asyncio.TaskGroup() as group:
             copy = group.create_task(executor.copy(work(), CopyOrder(KeyNames("000001")), unheard))
             await asyncio.sleep(0)
@@ -84,7 +85,7 @@ async def test_a_stop_waits_for_copies_and_takes_no_more() -> None:
                 for n in range(30)
             ]
             await asyncio.sleep(0)
-            await executor.stop(grace_s=20)
+            await executor.stop(grace_s=PATIENCE_S)
         assert all(copy.result().outcome for copy in copies)
         assert not (await _lost(executor.copy(work(), CopyOrder(KeyNames("000001")), unheard))).begun
 
@@ -131,9 +132,7 @@ async def test_a_copy_that_is_cut_is_heard_of_until_it_has_ended() -> None:
         assert executor.has_cut_copies(task.task_id)
         assert not executor.has_cut_copies(TaskId(77))
         os.kill(executor.worker_pids()[0], signal.SIGCONT)
-        async with asyncio.timeout(30):
-            while executor.has_cut_copies(task.task_id):
-                await asyncio.sleep(0.01)
+        await until(lambda: not executor.has_cut_copies(task.task_id))
 
 
 async def _lost(copy: object) -> WorkerGoneError:

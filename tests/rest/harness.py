@@ -16,14 +16,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from omsd.domain.passwords import hash_password
-from tests.e2e.harness import Daemon
+from tests.e2e.harness import TASK_DEADLINE_S, Daemon
 from tests.servers import S3Server, free_port
 
 REGION = "local-1"
 PROJECT = "0215ef11e49d4743be23dd97a156aaaa"
 OTHER_PROJECT = "0215ef11e49d4743be23dd97a156bbbb"
 PASSWORD = "Password"
-DEADLINE_S = 90.0
 
 # testname may change things in PROJECT, reader may read there.
 _USERS = f"""
@@ -181,7 +180,9 @@ def check_reply(reply: Reply) -> None:
         reply.json  # noqa: B018 - it is JSON
 
 
-def until(ask: Callable[[], Any], reached: Callable[[Any], bool], *, deadline_s: float = DEADLINE_S) -> Any:
+def until(
+    ask: Callable[[], Any], reached: Callable[[Any], bool], *, deadline_s: float = TASK_DEADLINE_S
+) -> Any:
     """The first answer that is as wanted."""
     deadline = time.monotonic() + deadline_s
     while True:

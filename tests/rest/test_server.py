@@ -27,6 +27,7 @@ from tests.fakes.bucket_service import FakeBucketService, FakeCatalog
 from tests.fakes.group_service import FakeGroupService
 from tests.fakes.sync_service import FakeSyncService
 from tests.fakes.task_service import FakeTaskService
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ async def ask(
         reader, writer = await asyncio.open_connection(host, int(port))
     head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         told, _, rest = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     first, *lines = told.decode().split("\r\n")
@@ -140,7 +141,7 @@ async def test_a_server_that_stops_says_so_and_finishes_what_was_asked(
         asking = group.create_task(ask(address, "/v2/p/tasks/5"))
         while not tasks.calls:
             await asyncio.sleep(0)
-        stopping = group.create_task(server.stop(grace_s=20))
+        stopping = group.create_task(server.stop(grace_s=PATIENCE_S))
         while await is_open(address):
             await asyncio.sleep(0)
         tasks.gate.set()

@@ -13,6 +13,7 @@ from omsd.service import requests
 from omsd.service.group_requests import CreateTaskGroup, StartTaskGroup
 from omsd.service.group_views import GroupView
 from tests.service.harness import PROJECT, Control, create_request
+from tests.waiting import PATIENCE_S
 
 _RESTING = {
     GroupState.PAUSED,
@@ -63,7 +64,7 @@ async def members(control: Control, group_id: str) -> list[Task]:
 
 async def split(control: Control, group_id: str) -> list[Task]:
     """Wait until every task of the group exists."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not (await control.groups.get(PROJECT, group_id)).group.position.over:
             _raise_death(control)
             await asyncio.sleep(0.001)
@@ -72,7 +73,7 @@ async def split(control: Control, group_id: str) -> list[Task]:
 
 async def run_out_group(control: Control, group_id: str) -> GroupView:
     """Finish every shard until the group is at rest; what it shows must be true all the way."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             _raise_death(control)
             view = await control.groups.get(PROJECT, group_id)

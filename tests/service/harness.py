@@ -39,9 +39,9 @@ from omsd.store.sqlite import SqliteTaskStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import FakeExecutor, World
 from tests.fakes.faulty_store import FaultyStore
+from tests.waiting import PATIENCE_S, until
 
 PROJECT = "project"
-_DEADLINE_S = 10.0
 _TARGET = TaskTarget(4, 10_000)
 
 
@@ -92,24 +92,22 @@ class Control:
     died: list[Exception] = field(default_factory=list)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for a condition; fails after a deadline."""
-        async with asyncio.timeout(_DEADLINE_S):
-            while not condition():
-                await asyncio.sleep(0.001)
+        """Wait for a condition."""
+        await until(condition)
 
     async def task(self, task_id: int) -> Task:
         return (await self.service.get(PROJECT, task_id)).task
 
     async def reach(self, task_id: int, state: TaskState) -> TaskView:
         """Wait until the task is in this state."""
-        async with asyncio.timeout(_DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while (view := await self.service.get(PROJECT, task_id)).task.state is not state:
                 await asyncio.sleep(0.001)
         return view
 
     async def reach_group(self, group_id: str, state: GroupState) -> GroupView:
         """Wait until the group is in this state."""
-        async with asyncio.timeout(_DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while (view := await self.groups.get(PROJECT, group_id)).group.state is not state:
                 if self.died:
                     raise self.died[0]
@@ -139,7 +137,7 @@ class Control:
 
     async def run_out(self, task_id: int) -> None:
         """Finish every shard of the task until it is at rest."""
-        async with asyncio.timeout(_DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while (await self.task(task_id)).state in {
                 TaskState.WAITING,
                 TaskState.MIGRATING,

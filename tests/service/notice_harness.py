@@ -23,12 +23,12 @@ from omsd.service.notifier import NoticeSender, NotifierSettings
 from omsd.wire import Deadlines, Pool
 from tests.noticeserver import NoticeServer
 from tests.service.harness import PROJECT, Control, create_request
+from tests.waiting import PATIENCE_S
 
 SMN_URN = "urn:smn:eu-de:smnproject:storage"
 HOOK_URN = "urn:smn:local:0:team"
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 TOPICS: NoticeTopics = notice_topics([SmnService("eu-de", "smnproject")], [WebhookTopic(HOOK_URN)])
-_DEADLINE_S = 20.0
 
 
 def telling(urn: str = SMN_URN, *conditions: str, **changes: str) -> requests.CreateTask:
@@ -55,7 +55,7 @@ async def sending(
     server: NoticeServer,
     folder: Path,
     *,
-    deadline_s: float = _DEADLINE_S,
+    deadline_s: float = PATIENCE_S,
     give_up_after_s: float = 600.0,
     sink: NoticeSink | None = None,
 ) -> AsyncIterator[None]:
@@ -94,7 +94,7 @@ async def end(control: Control, request: requests.CreateTask) -> int:
 
 async def settled(control: Control, task_id: int, *, step_s: float = 0.0) -> SmnInfo:
     """What became of the task's notice; the clock is moved by step_s while a sender rests."""
-    async with asyncio.timeout(_DEADLINE_S * 2):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             view = await control.service.get(PROJECT, task_id)
             assert view.task.state in (TaskState.SUCCEEDED, TaskState.FAILED)

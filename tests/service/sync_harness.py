@@ -23,9 +23,9 @@ from omsd.store.sqlite import SqliteTaskStore
 from omsd.store.syncs import SqliteSyncStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import FakeExecutor, World
+from tests.waiting import PATIENCE_S, until
 
 PROJECT = "project"
-_DEADLINE_S = 10.0
 
 
 def create_sync(**changes: object) -> CreateSyncTask:
@@ -143,14 +143,12 @@ class SyncControl:
     died: list[Exception] = field(default_factory=list)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait for a condition; fails after a deadline."""
-        async with asyncio.timeout(_DEADLINE_S):
-            while not condition():
-                await asyncio.sleep(0.001)
+        """Wait for a condition."""
+        await until(condition)
 
     async def settled(self, task_id: str, **figures: int) -> None:
         """Wait until the month's figures are these, the others 0."""
-        async with asyncio.timeout(_DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 month = (await self.service.get(PROJECT, task_id, None)).month
                 wanted = {

@@ -16,6 +16,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
 from tests.service.group_harness import create_group, dying, members, run_out_group, split, start_group
 from tests.service.harness import PROJECT, Control, control_process
+from tests.waiting import PATIENCE_S
 
 WHOLE = create_group("a/", "b/", request_id="the-one")
 # Fewer only if events happen to share a commit; the story makes fewer than LAST.
@@ -106,7 +107,7 @@ async def test_a_deletion_that_was_begun_is_finished_after_a_death(tmp_path: Pat
         page = await control.groups.list(PROJECT, ListTaskGroups())
         if page.count and page.groups[0].group.state is not GroupState.DELETING:
             await control.groups.delete(PROJECT, group_id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await control.groups.list(PROJECT, ListTaskGroups())).count:
                 await asyncio.sleep(0.001)
         assert await members(control, group_id) == []

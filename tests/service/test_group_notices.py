@@ -26,6 +26,7 @@ from tests.service.group_harness import (
 from tests.service.harness import PROJECT, Control, control_process, start_request
 from tests.service.notice_harness import HOOK_URN, SMN_URN, TOPICS
 from tests.service.validation_requests import fields_of
+from tests.waiting import PATIENCE_S
 
 PENDING = SmnInfo(sent=False, pending=True, error_code="", topic_name="team")
 
@@ -161,7 +162,7 @@ async def test_a_pause_is_no_end_and_a_deleted_group_leaves_no_notice_but_a_due_
         await control.groups.start(PROJECT, group_id, start_group())
         await run_out_group(control, group_id)
         await control.groups.delete(PROJECT, group_id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await control.groups.list(PROJECT, ListTaskGroups())).count:
                 await asyncio.sleep(0.001)
         (notice,) = await due(control)

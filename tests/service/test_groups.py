@@ -33,6 +33,7 @@ from tests.service.group_harness import (
     states,
 )
 from tests.service.harness import PROJECT, Control, control_process, create_request, start_request
+from tests.waiting import PATIENCE_S
 
 RULE = requests.BandwidthRule(start="00:00", end="23:59", max_bandwidth=5_000_000)
 
@@ -104,7 +105,7 @@ async def test_tasks_run_while_others_are_still_made_and_sums_are_true_all_the_t
 
 
 async def _until_members(control: Control, group_id: str, number: int) -> list[Task]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(found := await members(control, group_id)) < number:
             await asyncio.sleep(0.001)
     return found
@@ -332,7 +333,7 @@ async def test_a_group_is_deleted_with_its_tasks_and_only_then_gone(tmp_path: Pa
         group_id = (await control.groups.create(PROJECT, create_group(request_id="r1"))).group_id
         await run_out_group(control, group_id)
         await control.groups.delete(PROJECT, group_id)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await control.groups.list(PROJECT, ListTaskGroups())).count:
                 await asyncio.sleep(0.001)
         gone = await refused(control.groups.get(PROJECT, group_id))
@@ -358,7 +359,7 @@ async def test_deleting_a_group_whose_creation_failed_stops_its_tasks_first(tmp_
         starting = control.service.start(PROJECT, first, start_request())
         assert (await refused(starting)).code == "OMS.1036"
         await control.executor.release(lease)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await control.groups.list(PROJECT, ListTaskGroups())).count:
                 await asyncio.sleep(0.001)
         assert (await control.service.list(PROJECT, requests.ListTasks())).count == 0
@@ -459,11 +460,11 @@ async def test_a_watch_shows_the_running_tasks_and_ends_with_the_group(tmp_path:
             watching = group.create_task(watch())
             await split(control, group_id)
             await control.until(lambda: len(control.executor.running) == 2)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while not any(running for _, running in seen):
                     await control.advance(0.6)
             await run_out_group(control, group_id)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while not watching.done():
                     await control.advance(0.6)
         assert seen[-1][0] is GroupState.COMPLETED

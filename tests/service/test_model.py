@@ -15,6 +15,7 @@ from omsd.service import requests
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
 from tests.service.harness import PROJECT, Control, control_process, create_request, start_request
+from tests.waiting import PATIENCE_S
 
 REQUEST = create_request(
     src_node=requests.SrcNode(
@@ -175,4 +176,4 @@ async def bring_home(control: Control, world: World, task_id: TaskId) -> None:
 @given(st.lists(ACTIONS, max_size=25))
 def test_random_histories_keep_exact_counters_and_legal_states(history: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(asyncio.wait_for(tell(Path(directory), history), 30))
+        asyncio.run(asyncio.wait_for(tell(Path(directory), history), PATIENCE_S))

@@ -32,6 +32,7 @@ from tests.service.notice_harness import (
     settled,
     telling,
 )
+from tests.waiting import PATIENCE_S
 
 SENT = SmnInfo(sent=True, pending=False, error_code="", topic_name="")
 
@@ -292,7 +293,7 @@ async def _rows(state_dir: Path) -> list[tuple[str, str]]:
     """Owner and state of what is stored, once nothing is due."""
     database = sqlite3.connect(state_dir / DATABASE_FILE)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 rows = database.execute("SELECT owner_id, state FROM notices").fetchall()
                 if all(state != "due" for _, state in rows):

@@ -78,6 +78,7 @@ from omsd.ports.taskstore import (
 )
 from omsd.store.seal import Sealer, load_key
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore
+from tests.waiting import PATIENCE_S
 
 SPEC = TaskSpec(
     Location(CloudType.TENCENT, "ap-1", "from", app_id="42"),
@@ -465,7 +466,7 @@ async def test_a_second_daemon_is_refused_with_directory_and_pid(
     second = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, str(tmp_path), stderr=asyncio.subprocess.PIPE
     )
-    _, errors = await asyncio.wait_for(second.communicate(), 30)
+    _, errors = await asyncio.wait_for(second.communicate(), PATIENCE_S)
     assert second.returncode
     assert str(tmp_path) in errors.decode()
     assert f"pid {os.getpid()}" in errors.decode()
