@@ -9,7 +9,7 @@ from typing import Any
 from omsd.cli.client import CallError, ServerAddress
 from omsd.cli.group_client import GroupClient
 from omsd.pb.v1 import group_pb2, task_pb2
-from tests.e2e.harness import Daemon
+from tests.e2e.harness import TASK_DEADLINE_S, Daemon
 from tests.servers import S3Server
 
 CREATING, MONITORING, PAUSED, CREATION_FAILED, MIGRATION_FAILED, COMPLETED, PAUSING = range(1, 8)
@@ -48,7 +48,7 @@ async def wait_for_group(
     group_id: str,
     reached: Callable[[group_pb2.TaskGroup], bool],
     *,
-    deadline_s: float = 90.0,
+    deadline_s: float = TASK_DEADLINE_S,
 ) -> group_pb2.TaskGroup:
     """Poll until the group is as wanted; each view on the way must add up."""
     group = group_pb2.TaskGroup()
@@ -69,13 +69,9 @@ async def wait_for_group(
         raise AssertionError(f"not reached within {deadline_s} s: {group}") from None
 
 
-async def group_ended(
-    client: GroupClient, group_id: str, *, deadline_s: float = 120.0
-) -> group_pb2.TaskGroup:
+async def group_ended(client: GroupClient, group_id: str) -> group_pb2.TaskGroup:
     """The group when nothing happens by itself any more."""
-    return await wait_for_group(
-        client, group_id, lambda group: group.status in RESTING, deadline_s=deadline_s
-    )
+    return await wait_for_group(client, group_id, lambda group: group.status in RESTING)
 
 
 def check_group(group: group_pb2.TaskGroup) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,10 @@ from omsd.cli.client import CallError, ServerAddress
 from omsd.cli.task_client import TaskClient
 from omsd.pb.v1 import task_pb2, types_pb2
 from tests.servers import Process, S3Server, free_port
+from tests.waiting import PATIENCE_S, until
 
-READY_DEADLINE_S = 60.0
-TASK_DEADLINE_S = 90.0
+# How long a whole task may take: it only ends what hangs.
+TASK_DEADLINE_S = 3 * PATIENCE_S
 LIST_FOLDERS = ("oms/success_object_lists/", "oms/skip_object_lists/", "oms/failed_object_lists/")
 WAITING, MIGRATING, PAUSED, FAILED, SUCCEEDED, PAUSING = 1, 2, 3, 4, 5, 7
 
@@ -65,7 +68,7 @@ class Daemon:
             env=env,
             deadline_s=1800.0,
         )
-        async with asyncio.timeout(READY_DEADLINE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while '"event": "ready"' not in self.log()[before:]:
                 assert self.process.alive(), self.log()[before:]
                 await asyncio.sleep(0.05)
@@ -76,22 +79,36 @@ class Daemon:
         return path.read_text() if path.exists() else ""
 
     def events(self) -> list[dict[str, Any]]:
-        """The log lines that are JSON."""
-        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        """The log lines that are JSON; not one that is being written."""
+        whole, _, _ = self.log().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def worker_pids(self) -> list[int]:
-        """The live workers, children of the daemon."""
+        """The live workers, children of the daemon; none if it lives no more."""
         assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(child) for child in children]
+        try:
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        except FileNotFoundError:
+            return []
+        return [int(child) for child in children.split()]
+
+    async def kill_worker(self, rng: random.Random) -> None:
+        """kill -9 of one of the workers, once there is one."""
+        await until(self.worker_pids, pause_s=0.01)
+        _kill(rng.choice(self.worker_pids()))
+
+    def kill_workers(self) -> None:
+        """kill -9 of all workers."""
+        for pid in self.worker_pids():
+            _kill(pid)
 
     def kill(self) -> None:
         """kill -9 of the control process alone."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGKILL)
-        self.process.popen.wait(10)
+        self.process.popen.wait(PATIENCE_S)
 
-    async def stop(self, number: signal.Signals = signal.SIGTERM, *, deadline_s: float = 60.0) -> int:
+    async def stop(self, number: signal.Signals = signal.SIGTERM, *, deadline_s: float = PATIENCE_S) -> int:
         """The exit status after a signal."""
         assert self.process is not None
         os.kill(self.process.pid, number)
@@ -100,12 +117,20 @@ class Daemon:
     def end(self) -> None:
         """Nothing of it runs any more."""
         if self.process is not None and self.process.alive():
-            for pid in self.worker_pids():
-                os.kill(pid, signal.SIGKILL)
+            self.kill_workers()
             self.process.kill()
+
+    def state_files(self) -> list[bytes]:
+        """What is stored, file by file."""
+        return [path.read_bytes() for path in (self.folder / "state").iterdir() if path.is_file()]
 
     def client(self, project: str = "p1") -> TaskClient:
         return TaskClient(ServerAddress(self.address), project)
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def node(server: S3Server, bucket: str, url: str = "") -> dict[str, Any]:

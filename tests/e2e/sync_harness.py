@@ -10,10 +10,8 @@ from urllib.parse import quote
 from omsd.cli.client import CallError, ServerAddress
 from omsd.cli.sync_client import SyncClient
 from omsd.pb.v1 import sync_pb2
-from tests.e2e.harness import Daemon
+from tests.e2e.harness import TASK_DEADLINE_S, Daemon
 from tests.servers import S3Server
-
-DRAINED_DEADLINE_S = 60.0
 
 
 def sync_client(daemon: Daemon, project: str = "p1") -> SyncClient:
@@ -59,7 +57,7 @@ async def sync_reached(
     sync_task_id: str,
     reached: Callable[[sync_pb2.SyncTask], bool],
     *,
-    deadline_s: float = DRAINED_DEADLINE_S,
+    deadline_s: float = TASK_DEADLINE_S,
     calmest_s: float = 0.02,
 ) -> sync_pb2.SyncTask:
     """Poll until the task is as wanted. calmest_s: the pause that it works up to."""

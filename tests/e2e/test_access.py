@@ -22,8 +22,8 @@ from omsd.pb.v1 import auth_pb2, sync_pb2, task_pb2, types_pb2
 from omsd.pb.v1.auth_pb2_grpc import AuthServiceStub
 from tests.e2e.harness import SUCCEEDED, Daemon, ended, keys_again, node, request
 from tests.servers import S3Server
+from tests.waiting import PATIENCE_S, until
 
-RELOAD_DEADLINE_S = 30.0
 PASSWORDS = {"maria": "maria's password", "karl": "karl's password", "late": "late's password"}
 SECRET_KEYS = ("MARIA-SECRET-KEY", "MARIA-SECURITY-TOKEN")
 
@@ -76,9 +76,7 @@ async def code_of(call: object) -> str:
 
 
 async def logged(daemon: Daemon, event: str, times: int = 1) -> None:
-    async with asyncio.timeout(RELOAD_DEADLINE_S):
-        while sum(line["event"] == event for line in daemon.events()) < times:
-            await asyncio.sleep(0.05)
+    await until(lambda: sum(line["event"] == event for line in daemon.events()) >= times, pause_s=0.05)
 
 
 async def test_a_project_sees_its_own_tasks_and_no_others(guarded: Daemon, moto: S3Server) -> None:
@@ -173,7 +171,7 @@ async def test_a_new_token_key_ends_the_tokens_of_a_running_daemon(guarded: Daem
     async with as_user(guarded, "maria", "p1") as maria:
         await maria.list(task_pb2.ListTasksRequest())
         rotate = [sys.executable, "-m", "omsd", "rotate-token-key", "--config", str(guarded.config)]
-        await asyncio.to_thread(subprocess.run, rotate, check=True, timeout=60, capture_output=True)
+        await asyncio.to_thread(subprocess.run, rotate, check=True, timeout=PATIENCE_S, capture_output=True)
         assert await code_of(maria.list(task_pb2.ListTasksRequest())) == "OMS.0068"
     async with as_user(guarded, "maria", "p1") as maria:
         await maria.list(task_pb2.ListTasksRequest())
@@ -221,7 +219,7 @@ def test_a_daemon_does_not_start_with_users_that_cannot_be_used(tmp_path: Path) 
         [sys.executable, "-m", "omsd", "serve", "--config", str(daemon.config)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 1
     assert "has mode 644" in done.stderr

@@ -48,7 +48,7 @@ async def test_what_concerns_the_whole_bucket_ends_the_task(
         ends[side]["endpoint"] = proxy.url
         async with shared_daemon.client() as client:
             wanted = request(**ends)
-            wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=2 * MIB)
+            wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=MIB)
             task_id = (await client.create(wanted)).id
             await wait_for(client, task_id, lambda task: task.successful_num > 0)
             proxy.add(s3_error(status, said, times=None))
@@ -103,7 +103,7 @@ async def test_a_destination_that_may_only_be_read_is_noticed_before_anything_mo
     await seaweed.put_many(source, OBJECTS)
     with FaultProxy(seaweed.url) as proxy:
         wanted = request(node(seaweed, source), node(seaweed, destination, proxy.url))
-        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=2 * MIB)
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=MIB)
         read_only = s3_error(403, "AccessDenied", method="PUT", times=None)
         async with shared_daemon.client() as client:
             fault = proxy.add(read_only)

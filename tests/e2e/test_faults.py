@@ -199,7 +199,7 @@ async def test_a_source_that_changes_under_way_is_never_mixed(small_parts: Daemo
     await seaweed.put(source, "large", old)
     async with small_parts.client() as client:
         wanted = request(node(seaweed, source), node(seaweed, destination))
-        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=6 * MIB)
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=4 * MIB)
         task_id = (await client.create(wanted)).id
         await wait_for(client, task_id, lambda task: task.complete_size > 2 * MIB)
         await seaweed.put(source, "large", new)

@@ -23,6 +23,7 @@ from tests.e2e.group_harness import (
 from tests.e2e.harness import SUCCEEDED, Daemon, migrated, node, read_list
 from tests.fakes.fault_proxy import FaultProxy, s3_error
 from tests.servers import S3Server
+from tests.waiting import PATIENCE_S
 
 SMALL_TASKS = "[groups]\nobjects_per_task = 40\n"
 WINDOW = types_pb2.BandwidthPolicy(start="00:00", end="23:59", max_bandwidth=1_048_576)
@@ -89,7 +90,7 @@ async def test_a_bucket_is_split_limited_paused_and_started_again(daemon: Daemon
         assert done_num < group.success_num
         assert await migrated(seaweed, destination) == {f"to/{key}": data for key, data in objects.items()}
         await groups.delete(group_id)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while (await groups.list(group_pb2.ListTaskGroupsRequest())).count:
                 await asyncio.sleep(0.05)
         assert await tasks_of(daemon, group_id) == []
@@ -151,9 +152,7 @@ async def test_a_listing_that_is_refused_fails_the_creation_and_a_retry_goes_on_
         async with group_client(daemon) as groups:
             request = group_request(node(seaweed, source, proxy.url), node(seaweed, destination))
             group_id = await groups.create(request)
-            group = await wait_for_group(
-                groups, group_id, lambda now: bool(now.error_reason.error_code), deadline_s=120
-            )
+            group = await wait_for_group(groups, group_id, lambda now: bool(now.error_reason.error_code))
             assert group.error_reason.error_code == "TRF.0152"
             assert group.create_task_num == 1
             proxy.clear()

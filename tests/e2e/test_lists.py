@@ -10,6 +10,7 @@ from tests.e2e.harness import (
     FAILED,
     MIGRATING,
     SUCCEEDED,
+    TASK_DEADLINE_S,
     Daemon,
     ended,
     keys_again,
@@ -22,6 +23,7 @@ from tests.e2e.harness import (
 )
 from tests.fakes.fault_proxy import Fault, FaultProxy, Kind, s3_error
 from tests.servers import S3Server
+from tests.waiting import until
 
 ODD = ["a b", "a+b", "a%2Fb", "%", "&<>\"'", "\u00e9\u20ac/\U0001f600", "tab\there", "=;:@$,", "x" * 200]
 
@@ -53,7 +55,7 @@ async def test_every_object_is_in_one_list_with_its_check(shared_daemon: Daemon,
             task_type=types_pb2.TASK_TYPE_OBJECT,
         )
         created = await client.create(wanted)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(TASK_DEADLINE_S):
             task = [seen async for seen in client.watch(created.id)][-1]
     assert (task.status, task.skipped_num, task.failed_num) == (FAILED, 2, 2), task
     found = await lists_of(seaweed, destination)
@@ -116,12 +118,11 @@ async def test_kill_9_of_all_while_the_lists_go_up(daemon: Daemon, seaweed: S3Se
     await seaweed.put_many(source, objects)
     await daemon.start()
     with FaultProxy(seaweed.url) as proxy:
-        slow = proxy.add(Fault(Kind.DELAY, "PUT", r"/oms/", delay_s=5.0))
+        slow = proxy.add(Fault(Kind.DELAY, "PUT", r"/oms/", delay_s=20.0))
         async with daemon.client() as client:
             wanted = request(node(seaweed, source), node(seaweed, destination, proxy.url))
             task_id = (await client.create(wanted)).id
-            while not slow.met:
-                await asyncio.sleep(0.02)
+            await until(lambda: slow.met, pause_s=0.02)
             task = await client.get(task_id)
             assert (task.status, task.successful_num, task.is_query_over) == (MIGRATING, 300, True), task
         assert spool_files(daemon)
@@ -139,14 +140,14 @@ async def test_kill_9_under_way_leaves_each_object_in_the_list_once(
     daemon: Daemon, seaweed: S3Server
 ) -> None:
     source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
-    objects = {f"{n:04}": b"x" * 4000 for n in range(600)}
+    objects = {f"{n:04}": b"x" * 12_000 for n in range(600)}
     await seaweed.put_many(source, objects)
     await daemon.start()
     async with daemon.client() as client:
         wanted = request(node(seaweed, source), node(seaweed, destination))
         wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=1024 * 1024)
         task_id = (await client.create(wanted)).id
-        await wait_for(client, task_id, lambda task: task.successful_num > 200)
+        await wait_for(client, task_id, lambda task: task.successful_num > 50)
     daemon.kill()
     await daemon.start()
     async with daemon.client() as client:

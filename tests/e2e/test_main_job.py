@@ -13,6 +13,7 @@ from omsd.pb.v1 import task_pb2, types_pb2
 from tests.e2e.harness import (
     FAILED,
     SUCCEEDED,
+    TASK_DEADLINE_S,
     Daemon,
     ended,
     keys_again,
@@ -232,7 +233,7 @@ async def test_watch_gives_a_snapshot_and_ends_with_the_task(
     await seaweed.put_many(source, {f"{n:04}": b"x" * 1000 for n in range(300)})
     async with shared_daemon.client() as client:
         created = await client.create(request(node(seaweed, source), node(seaweed, destination)))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(TASK_DEADLINE_S):
             seen = [task async for task in client.watch(created.id)]
     assert seen[-1].status == SUCCEEDED
     assert seen[-1].successful_num == 300

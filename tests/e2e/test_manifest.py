@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
 from typing import Any
 from urllib.parse import quote
 
@@ -182,7 +180,6 @@ async def test_what_is_seen_of_a_list_beforehand_refuses_the_task(
         assert (await client.list(task_pb2.ListTasksRequest())).count == 0
 
 
-@pytest.mark.timeout(240)
 async def test_kill_9_in_the_middle_of_lists_loses_and_doubles_nothing(
     daemon: Daemon, seaweed: S3Server
 ) -> None:
@@ -202,15 +199,15 @@ async def test_kill_9_in_the_middle_of_lists_loses_and_doubles_nothing(
     await daemon.start()
     async with daemon.client() as client:
         wanted = listed(node(seaweed, source), node(seaweed, destination), lists, "hw/")
-        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=5 * MIB)
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=3 * MIB)
         task_id = (await client.create(wanted)).id
         for what in ("worker", "daemon", "pause", "worker", "daemon"):
             await asyncio.sleep(rng.uniform(0.1, 1.0))
             task = await wait_for(client, task_id, lambda task: True)
             if task.status != MIGRATING:
                 break
-            if what == "worker" and (pids := daemon.worker_pids()):
-                os.kill(rng.choice(pids), signal.SIGKILL)
+            if what == "worker":
+                await daemon.kill_worker(rng)
             elif what == "daemon":
                 daemon.kill()
                 await daemon.start()

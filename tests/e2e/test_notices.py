@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,11 @@ from tests.e2e.group_harness import COMPLETED, group_client, group_request, wait
 from tests.e2e.harness import FAILED, SUCCEEDED, Daemon, ended, node, request, wait_for
 from tests.noticeserver import PUBLISHED, NoticeServer, start_notice_server
 from tests.servers import S3Server
+from tests.waiting import until
 
 SMN_URN = "urn:smn:eu-de:smnproject:storage"
 HOOK_URN = "urn:smn:local:0:team"
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
-DEADLINE_S = 60.0
 
 
 def configuration(server: NoticeServer) -> str:
@@ -45,12 +43,6 @@ secret_file = "hook"
 
 def telling(urn: str, language: str = "en-us") -> types_pb2.SmnConfig:
     return types_pb2.SmnConfig(topic_urn=urn, trigger_conditions=["SUCCESS", "FAIL"], language=language)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 def is_told(task: task_pb2.Task) -> bool:
@@ -92,7 +84,7 @@ async def _story(
         assert task.status == SUCCEEDED
         assert (task.smn_info.is_pending, task.smn_info.notify_result) == (True, False)
         assert task.smn_info.topic_name == "storage"
-        await until(receiver.seen)
+        await until(receiver.seen, pause_s=0.05)
     daemon.kill()
     receiver.answer(PUBLISHED)
     await daemon.start(environment)
@@ -129,7 +121,7 @@ async def _story(
         receiver.answer({"hang": True})
         hanging = (await client.create(request(*ends, smn_config=telling(HOOK_URN)))).id
         assert (await ended(client, hanging)).status == SUCCEEDED
-        await until(lambda: len(receiver.seen("/hook")) == 3)
+        await until(lambda: len(receiver.seen("/hook")) == 3, pause_s=0.05)
 
         # What may not be named is refused, and nothing is created; nor is it when the day's tasks are used up, deleted or not.
         await client.delete(refused)

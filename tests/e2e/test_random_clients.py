@@ -10,8 +10,6 @@ import random
 import time
 from contextlib import AsyncExitStack
 
-import pytest
-
 from omsd.domain.group import GroupState
 from omsd.domain.group_machine import REFUSALS, Delete, Retry, Start, Stop, UpdateBandwidth
 from omsd.domain.model import TaskState
@@ -48,9 +46,12 @@ from tests.e2e.zoos import (
 from tests.fakes.fault_proxy import Fault, FaultProxy, Kind
 from tests.servers import S3Server
 from tests.service.test_model import LEGAL
+from tests.waiting import PATIENCE_S
 
 CLIENTS = 4
 RUN_S = 14.0
+# What must have happened before it is over, however long that takes.
+WANTED = {("stop", OK), ("start", OK), ("retry", OK), ("delete", OK), ("events", OK)}
 
 
 def test_the_machine_of_tasks_knows_the_states_and_moves_of_the_model() -> None:
@@ -79,7 +80,6 @@ def test_an_order_that_explains_all_is_found_and_one_that_cannot_be_is_not() -> 
     assert cannot_be(TASK, [*many, Seen("see", P, 0, 400)], W)
 
 
-@pytest.mark.timeout(240)
 async def test_every_answer_to_clients_that_race_is_one_that_some_order_explains(
     daemon: Daemon, seaweed: S3Server
 ) -> None:
@@ -107,28 +107,29 @@ async def test_every_answer_to_clients_that_race_is_one_that_some_order_explains
                 )
                 for number in range(CLIENTS)
             ]
-            until = time.monotonic() + RUN_S
+            until_s = time.monotonic() + RUN_S
             async with asyncio.TaskGroup() as group:
                 for actor in actors:
-                    group.create_task(play(actor, zoos, until))
+                    group.create_task(play(actor, zoos, until_s))
             slow.times = 0
             for zoo in zoos:
                 for thing, seen in zoo.seen.items():
                     stuck = cannot_be(zoo.machine, seen, zoo.first)
                     assert not stuck, f"{zoo.machine.name} {thing}: {seen}\nno call follows {stuck[-3:]}"
-            calls = {(one.call, one.answer) for zoo in zoos for seen in zoo.seen.values() for one in seen}
-            assert {("stop", OK), ("start", OK), ("retry", OK), ("delete", OK), ("events", OK)} <= calls, (
-                calls
-            )
             await bring_home(actors[0], zoos, seaweed, buckets[1])
     assert await daemon.stop() == 0
     assert "Traceback" not in daemon.log()
     assert '"code": "OMS.1001"' not in daemon.log()
 
 
-async def play(actor: Actor, zoos: list[Zoo], until: float) -> None:
-    while time.monotonic() < until:
+async def play(actor: Actor, zoos: list[Zoo], until_s: float) -> None:
+    while time.monotonic() < until_s or not calls_of(zoos) >= WANTED:
         await actor.once(actor.rng.choice(zoos))
+
+
+def calls_of(zoos: list[Zoo]) -> set[tuple[str, str]]:
+    """What was done to something, with the answer."""
+    return {(one.call, one.answer) for zoo in zoos for seen in zoo.seen.values() for one in seen}
 
 
 async def bring_home(actor: Actor, zoos: list[Zoo], seaweed: S3Server, bucket: str) -> None:
@@ -168,7 +169,7 @@ async def bring_group_home(actor: Actor, group_id: str) -> None:
         assert (group.total_num, group.create_task_num) == (len(OBJECTS), 3), group
         assert group.success_num + group.skip_num == len(OBJECTS), group
     await actor.groups.delete(group_id)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while any(group_id == one.group_id for one in (await _all_groups(actor)).taskgroups):
             await asyncio.sleep(0.05)
     left = await actor.tasks.list(task_pb2.ListTasksRequest(group_id=group_id))

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,8 @@ from urllib.request import urlopen
 import pytest
 
 from tests.e2e.harness import SUCCEEDED, Daemon, ended, request, wait_for
-from tests.servers import Process, free_port
+from tests.servers import Process, start_module
+from tests.waiting import PATIENCE_S
 
 StartKeys = Callable[[int], str]
 
@@ -27,10 +25,8 @@ def keys_at(tmp_path: Path) -> Iterator[StartKeys]:
     servers: list[Process] = []
 
     def start(count: int) -> str:
-        port = free_port()
-        args = [sys.executable, "-m", "tests.fakes.key_server", str(port), str(count)]
-        env = {"PYTHONPATH": os.pathsep.join(sys.path)}
-        servers.append(Process(args, cwd=tmp_path, env=env, log_name="keys.log"))
+        port, server = start_module("tests.fakes.key_server", str(count), cwd=tmp_path, log_name="keys.log")
+        servers.append(server)
         return f"http://127.0.0.1:{port}"
 
     yield start
@@ -51,7 +47,7 @@ def end_at(url: str, bucket: str) -> dict[str, Any]:
 
 async def counts(url: str) -> dict[str, int]:
     def read() -> dict[str, int]:
-        with urlopen(f"{url}/counts", timeout=10) as answer:
+        with urlopen(f"{url}/counts", timeout=PATIENCE_S) as answer:
             found: dict[str, int] = json.load(answer)
         return found
 
@@ -97,7 +93,7 @@ async def test_kill_9_of_workers_and_daemon_in_a_long_listing_loses_and_doubles_
             if task.status == SUCCEEDED:
                 break
             if what == "worker":
-                os.kill(rng.choice(daemon.worker_pids()), signal.SIGKILL)
+                await daemon.kill_worker(rng)
             else:
                 daemon.kill()
                 await daemon.start()
@@ -111,5 +107,5 @@ async def test_kill_9_of_workers_and_daemon_in_a_long_listing_loses_and_doubles_
 
 
 def _put(url: str) -> int:
-    with urlopen(f"{url}/counts", timeout=10) as answer:
+    with urlopen(f"{url}/counts", timeout=PATIENCE_S) as answer:
         return int(json.load(answer).get("PUT", 0))
