@@ -21,6 +21,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.data import MIB
+from bench.report import markdown_table
 from bench.store_server import BINS_PER_S, WARM_BYTES
 from omsd.clock import SystemClock
 from omsd.daemon import SLOTS_PER_WORKER
@@ -263,7 +264,6 @@ async def measure(console: Console) -> list[str]:
             row = await _run(case)
             console.print("  " + " | ".join(row), markup=False)
             rows.append(row)
-    table = ["| " + " | ".join(line) + " |" for line in (HEADERS, ["---"] * len(HEADERS), *rows)]
     return [
         "",
         TITLE,
@@ -275,7 +275,7 @@ async def measure(console: Console) -> list[str]:
         "and what it could write to the one that is read (into kernel buffers, which run ahead).",
         "Windows slide by 0.1 s. Connections: bodies arriving at the end; with one, the other worker is idle.",
         "",
-        *table,
+        *markdown_table(HEADERS, rows),
     ]
 
 

@@ -7,19 +7,17 @@ destination already, so the tasks of the group only compare.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
-from urllib.request import urlopen
 
 from rich.console import Console
 
+from bench.report import markdown_table, peak_cells
 from tests.e2e.group_harness import COMPLETED, group_client, group_request, wait_for_group
 from tests.e2e.harness import Daemon
-from tests.servers import Process, free_port
+from tests.fakes.generated_keys import start_key_server
 
 _DEADLINE_S = 900.0
 _TASKS = 100
@@ -40,7 +38,6 @@ async def section(console: Console, keys_num: int) -> list[str]:
     """One group as a section for RESULTS.md."""
     row = await measure(keys_num)
     console.print(" | ".join(HEADERS) + "\n" + " | ".join(row), markup=False)
-    table = ["| " + " | ".join(line) + " |" for line in (HEADERS, ["---"] * len(HEADERS), row)]
     return [
         "",
         "## Splitting a task group",
@@ -48,25 +45,20 @@ async def section(console: Console, keys_num: int) -> list[str]:
         "Goal: one LIST call per 1,000 keys beside those of the tasks; every process at most 200 MB. One listing splits the source",
         "while the tasks that are made already run; all objects are there already.",
         "",
-        *table,
+        *markdown_table(HEADERS, [row]),
     ]
 
 
 async def measure(keys_num: int) -> tuple[str, ...]:
     """One group; the cells under HEADERS."""
     with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        args = [sys.executable, "-m", "tests.fakes.key_server", str(port), str(keys_num)]
-        keys = Process(
-            args, cwd=Path(folder), env={"PYTHONPATH": os.pathsep.join(sys.path)}, log_name="keys.log"
-        )
+        keys = start_key_server(Path(folder), keys_num)
         daemon = Daemon(Path(folder), extra=f"[groups]\nobjects_per_task = {max(1, keys_num // _TASKS)}\n")
         try:
             await daemon.start()
             assert daemon.process is not None
             async with group_client(daemon) as groups:
-                group_id = await groups.create(group_request(_end(url, "source"), _end(url, "same")))
+                group_id = await groups.create(group_request(keys.end("source"), keys.end("same")))
                 began_s = time.monotonic()
                 await wait_for_group(
                     groups, group_id, lambda now: now.complete_task_num > 0, deadline_s=_DEADLINE_S
@@ -76,7 +68,7 @@ async def measure(keys_num: int) -> tuple[str, ...]:
                     groups, group_id, lambda now: now.is_create_over, deadline_s=_DEADLINE_S
                 )
                 made_s = time.monotonic() - began_s
-                asked = await asyncio.to_thread(_counts, url)
+                asked = await keys.counts()
                 done = await wait_for_group(
                     groups, group_id, lambda now: now.status == COMPLETED, deadline_s=_DEADLINE_S
                 )
@@ -90,28 +82,11 @@ async def measure(keys_num: int) -> tuple[str, ...]:
                 str(asked["LIST source"] - asked.get("LIST same", 0)),
                 f"{first_s:.1f}",
                 f"{done_s:.1f}",
-                str(_peak_mib(daemon.process.pid)),
-                ", ".join(str(_peak_mib(pid)) for pid in daemon.worker_pids()),
+                *peak_cells(daemon.process.pid, daemon.worker_pids()),
             )
         finally:
             daemon.end()
-            keys.kill()
-
-
-def _end(url: str, bucket: str) -> dict[str, str]:
-    ends = {"cloud_type": "AWS", "region": "us-east-1", "bucket": bucket, "ak": "AK", "sk": "SK"}
-    return ends | {"endpoint": url}
-
-
-def _counts(url: str) -> dict[str, int]:
-    with urlopen(f"{url}/counts", timeout=10) as answer:
-        found: dict[str, int] = json.load(answer)
-    return found
-
-
-def _peak_mib(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
+            keys.stop()
 
 
 if __name__ == "__main__":

@@ -6,18 +6,16 @@ Part of `make bench`; by itself: `python -m bench.long_listing [KEYS]`. The keys
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
-from urllib.request import urlopen
 
 from rich.console import Console
 
+from bench.report import markdown_table, peak_cells
 from tests.e2e.harness import Daemon, ended, request
-from tests.servers import Process, free_port
+from tests.fakes.generated_keys import start_key_server
 
 _DEADLINE_S = 900.0
 
@@ -29,7 +27,6 @@ async def section(console: Console, keys_num: int) -> list[str]:
     """One pass as a section for RESULTS.md."""
     row = await measure(keys_num)
     console.print(" | ".join(HEADERS) + "\n" + " | ".join(row), markup=False)
-    table = ["| " + " | ".join(line) + " |" for line in (HEADERS, ["---"] * len(HEADERS), row)]
     return [
         "",
         "## A long listing",
@@ -37,28 +34,23 @@ async def section(console: Console, keys_num: int) -> list[str]:
         "Goal: about 2 LIST calls per 1,000 keys and no HEAD; every process at most 200 MB. A server of ours makes the keys up;",
         "all are there already.",
         "",
-        *table,
+        *markdown_table(HEADERS, [row]),
     ]
 
 
 async def measure(keys_num: int) -> tuple[str, ...]:
     """One pass; the cells under HEADERS."""
     with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        args = [sys.executable, "-m", "tests.fakes.key_server", str(port), str(keys_num)]
-        keys = Process(
-            args, cwd=Path(folder), env={"PYTHONPATH": os.pathsep.join(sys.path)}, log_name="keys.log"
-        )
+        keys = start_key_server(Path(folder), keys_num)
         daemon = Daemon(Path(folder))
         try:
             await daemon.start()
             assert daemon.process is not None
             began_s = time.monotonic()
             async with daemon.client() as client:
-                wanted = request(_end(url, "source"), _end(url, "same"))
+                wanted = request(keys.end("source"), keys.end("same"))
                 task = await ended(client, (await client.create(wanted)).id, deadline_s=_DEADLINE_S)
-            asked = await asyncio.to_thread(_counts, url)
+            asked = await keys.counts()
             wall_s = time.monotonic() - began_s
             return (
                 str(task.total_num),
@@ -66,28 +58,11 @@ async def measure(keys_num: int) -> tuple[str, ...]:
                 f"{wall_s:.1f}",
                 str(asked["LIST"]),
                 str(asked.get("HEAD", 0)),
-                str(_peak_mib(daemon.process.pid)),
-                ", ".join(str(_peak_mib(pid)) for pid in daemon.worker_pids()),
+                *peak_cells(daemon.process.pid, daemon.worker_pids()),
             )
         finally:
             daemon.end()
-            keys.kill()
-
-
-def _end(url: str, bucket: str) -> dict[str, str]:
-    ends = {"cloud_type": "AWS", "region": "us-east-1", "bucket": bucket, "ak": "AK", "sk": "SK"}
-    return ends | {"endpoint": url}
-
-
-def _counts(url: str) -> dict[str, int]:
-    with urlopen(f"{url}/counts", timeout=10) as answer:
-        found: dict[str, int] = json.load(answer)
-    return found
-
-
-def _peak_mib(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
+            keys.stop()
 
 
 if __name__ == "__main__":

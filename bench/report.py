@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.data import GIB, MIB, DataSet
-from bench.measure import Sample
+from bench.measure import Sample, peak_rss_bytes
 from omsd import __version__
 
 HEADERS = (
@@ -104,7 +104,13 @@ def _version_of(program: str) -> str:
     return next((word.lstrip("v") for word in words if any(c.isdigit() for c in word) and "." in word), "?")
 
 
-def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table with HEADERS."""
-    lines = [HEADERS, tuple("---" for _ in HEADERS), *rows]
+def peak_cells(control: int, workers: Sequence[int]) -> tuple[str, str]:
+    """The most memory that the control process and each of the workers had so far, in MiB."""
+    sizes = [str(peak_rss_bytes(pid) // MIB) for pid in (control, *workers)]
+    return sizes[0], ", ".join(sizes[1:])
+
+
+def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table."""
+    lines = [headers, ["---"] * len(headers), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]

@@ -203,7 +203,7 @@ def _report(console: Console, data: DataSet, samples: list[list[Sample]]) -> lis
     shares = ", ".join(f"{spent_s:.2f} s" for spent_s in ours.workers_cpu_s)
     busy = f"Runs: {len(samples[0])}. CPU of the workers: {shares}."
     console.print(f"goal: {data.goal}; {busy}", markup=False)
-    return ["", f"## {data.name}", "", f"Goal: {data.goal}.", "", *markdown_table(rows), "", busy]
+    return ["", f"## {data.name}", "", f"Goal: {data.goal}.", "", *markdown_table(HEADERS, rows), "", busy]
 
 
 if __name__ == "__main__":

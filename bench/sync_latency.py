@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.measure import cpu_s, family_of
+from bench.report import markdown_table
 from tests.e2e.harness import Daemon
 from tests.e2e.sync_harness import drained, sync_client, sync_request
 from tests.servers import S3Server, start_seaweed
@@ -175,7 +176,6 @@ async def _fill(server: S3Server, bucket: str, keys: list[str]) -> None:
 
 def section(row: tuple[str, ...], load: float) -> list[str]:
     """The section for RESULTS.md."""
-    table = ["| " + " | ".join(line) + " |" for line in (HEADERS, ("---",) * len(HEADERS), row)]
     return [
         _TITLE,
         "",
@@ -185,7 +185,7 @@ def section(row: tuple[str, ...], load: float) -> list[str]:
         "with both buckets on this machine. Objects of 16 KiB, one event per call; call: from the request to its answer, when the",
         "event is in SQLite. CPU of all processes of omsd.",
         "",
-        *table,
+        *markdown_table(HEADERS, [row]),
     ]
 
 
