@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from omsd.domain.errors import RequestError
 from omsd.domain.group import GroupState
 from omsd.domain.model import Task, TaskState
 from omsd.service import requests
 from omsd.service.group_requests import CreateTaskGroup, StartTaskGroup
 from omsd.service.group_views import GroupView
+from tests.service.deaths import raise_death
 from tests.service.harness import PROJECT, Control, create_request
 from tests.waiting import PATIENCE_S
 
@@ -66,7 +64,7 @@ async def split(control: Control, group_id: str) -> list[Task]:
     """Wait until every task of the group exists."""
     async with asyncio.timeout(PATIENCE_S):
         while not (await control.groups.get(PROJECT, group_id)).group.position.over:
-            _raise_death(control)
+            raise_death(control)
             await asyncio.sleep(0.001)
     return await members(control, group_id)
 
@@ -75,7 +73,7 @@ async def run_out_group(control: Control, group_id: str) -> GroupView:
     """Finish every shard until the group is at rest; what it shows must be true all the way."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            _raise_death(control)
+            raise_death(control)
             view = await control.groups.get(PROJECT, group_id)
             check_view(view)
             if view.group.state in _RESTING and not view.tally.unrested:
@@ -107,34 +105,3 @@ def check_view(view: GroupView) -> None:
 
 async def states(control: Control, group_id: str) -> list[TaskState]:
     return [task.state for task in await members(control, group_id)]
-
-
-def _raise_death(control: Control) -> None:
-    if control.died:
-        raise control.died[0]
-
-
-@contextmanager
-def dying() -> Iterator[list[BaseException]]:
-    """The block may end by the death that was ordered, and by nothing else; what it ended by."""
-    causes: list[BaseException] = []
-    try:
-        yield causes
-    except* Exception as deaths:
-        causes += _leaves(deaths)
-    unexpected = [cause for cause in causes if not _is_the_death(cause)]
-    assert not unexpected, unexpected
-
-
-def _leaves(group: BaseException) -> list[BaseException]:
-    if isinstance(group, BaseExceptionGroup):
-        return [leaf for each in group.exceptions for leaf in _leaves(each)]
-    return [group]
-
-
-def _is_the_death(error: BaseException) -> bool:
-    return (
-        "disk is full" in str(error)
-        or (isinstance(error, RequestError) and error.code == "OMS.2004")
-        or (type(error).__name__ == "ChannelClosedError")
-    )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
-from omsd.domain.errors import RequestError
 from omsd.domain.model import Counters, TaskState
 from omsd.domain.object_lists import HEADER
 from omsd.domain.shards import OpenUpload
 from omsd.service import requests
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
+from tests.service.deaths import dying, until_leased, until_rest
 from tests.service.harness import PROJECT, Control, control_process, create_request, start_request
 
 FOLDERS = create_request(
@@ -37,31 +36,16 @@ async def story(control: Control) -> None:
     """Create, migrate a part, pause, start again, migrate the rest; everything may be cut short by a death."""
     task_id = (await control.service.create(PROJECT, FOLDERS)).task_id
     for _ in range(2):
-        for lease in await leases(control, task_id):
+        for lease in await until_leased(control, task_id, 2):
             await control.executor.work(lease, 2)
     await control.service.stop(PROJECT, task_id)
-    for lease in await leases(control, task_id):
+    for lease in await until_leased(control, task_id, 2):
         await control.executor.release(lease)
     await until_rest(control, task_id)
     await control.service.start(PROJECT, task_id, start_request())
-    for lease in await leases(control, task_id):
+    for lease in await until_leased(control, task_id, 2):
         await control.executor.finish(lease)
     await until_rest(control, task_id)
-
-
-async def leases(control: Control, task_id: int) -> list[int]:
-    await control.until(lambda: control.died or len(control.executor.leases_of(task_id)) == 2)
-    if control.died:
-        raise control.died[0]
-    return list(control.executor.leases_of(task_id))  # type: ignore[arg-type]
-
-
-async def until_rest(control: Control, task_id: int) -> None:
-    resting = {TaskState.PAUSED, TaskState.FAILED, TaskState.SUCCEEDED}
-    while (await control.task(task_id)).state not in resting:
-        if control.died:
-            raise control.died[0]
-        await asyncio.sleep(0.001)
 
 
 async def finish(control: Control) -> int:
@@ -81,13 +65,9 @@ async def test_counters_are_exact_after_a_death_at_any_commit(
     tmp_path: Path, die_at: int, durable: bool
 ) -> None:
     world, clock = mixed_world(), FakeClock()
-    causes: list[BaseException] = []
-    try:
+    with dying() as causes:
         async with control_process(tmp_path, world, clock=clock, die_at=die_at, durable=durable) as control:
             await story(control)
-    except* Exception as deaths:
-        causes = _leaves(deaths)
-    assert all(_is_the_death(cause) for cause in causes), causes
     assert causes or die_at > SURE_COMMITS
     async with control_process(tmp_path, world, clock=clock) as control:
         task_id = await finish(control)
@@ -120,20 +100,6 @@ def lines_of(world: World) -> dict[str, list[str]]:
     return found
 
 
-def _leaves(group: BaseException) -> list[BaseException]:
-    if isinstance(group, BaseExceptionGroup):
-        return [leaf for each in group.exceptions for leaf in _leaves(each)]
-    return [group]
-
-
-def _is_the_death(error: BaseException) -> bool:
-    return (
-        "disk is full" in str(error)
-        or (isinstance(error, RequestError) and error.code == "OMS.2004")
-        or (type(error).__name__ == "ChannelClosedError")
-    )
-
-
 async def test_the_story_makes_as_many_commits_as_are_tested(tmp_path: Path) -> None:
     async with control_process(tmp_path, mixed_world()) as control:
         await story(control)
@@ -144,17 +110,17 @@ async def test_a_running_task_goes_on_by_itself_after_a_restart(tmp_path: Path) 
     world, clock = mixed_world(), FakeClock()
     async with control_process(tmp_path, world, clock=clock) as control:
         task_id = (await control.service.create(PROJECT, FOLDERS)).task_id
-        first, _ = await leases(control, task_id)
-        await control.executor.open_upload(first, OpenUpload("k", "u"))  # type: ignore[arg-type]
-        await control.executor.work(first, 3)  # type: ignore[arg-type]
+        first, _ = await until_leased(control, task_id, 2)
+        await control.executor.open_upload(first, OpenUpload("k", "u"))
+        await control.executor.work(first, 3)
         await control.advance(5)
-        await control.executor.work(first, 1)  # type: ignore[arg-type]
+        await control.executor.work(first, 1)
         await control.settle()
     clock.advance(1000)
     async with control_process(tmp_path, world, clock=clock) as control:
         assert control.recovery.migrating_num == 1
         assert (await control.task(task_id)).state is TaskState.MIGRATING
-        await leases(control, task_id)
+        await until_leased(control, task_id, 2)
         shards = {shard.prefix: shard for _, shard in control.executor.run_log}
         assert (shards["a/"].checkpoint.after, shards["a/"].attempt) == ("a/3", 2)
         assert (OpenUpload("k", "u"),) in control.executor.stale_log
@@ -169,7 +135,7 @@ async def test_a_pausing_task_is_paused_after_a_restart_and_its_keys_are_dropped
     world = mixed_world()
     async with control_process(tmp_path, world) as control:
         task_id = (await control.service.create(PROJECT, FOLDERS)).task_id
-        await leases(control, task_id)
+        await until_leased(control, task_id, 2)
         await control.service.stop(PROJECT, task_id)
     async with control_process(tmp_path, world) as control:
         assert control.recovery.pausing_num == 1
@@ -182,14 +148,14 @@ async def test_waiting_tasks_still_wait_after_a_restart(tmp_path: Path) -> None:
         task_id = (await control.service.create(PROJECT, FOLDERS)).task_id
     async with control_process(tmp_path, mixed_world()) as control:
         assert control.recovery.waiting_num == 1
-        await leases(control, task_id)
+        await until_leased(control, task_id, 2)
 
 
 async def test_a_lost_key_file_fails_running_tasks_and_says_what_to_do(tmp_path: Path) -> None:
     world = mixed_world()
     async with control_process(tmp_path, world) as control:
         task_id = (await control.service.create(PROJECT, FOLDERS)).task_id
-        await leases(control, task_id)
+        await until_leased(control, task_id, 2)
     (tmp_path / "key").unlink()
     async with control_process(tmp_path, world) as control:
         task = await control.task(task_id)

@@ -14,7 +14,8 @@ from omsd.domain.questions import MeasureStretch
 from omsd.service.group_requests import ListTaskGroups, RetryTaskGroup
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
-from tests.service.group_harness import create_group, dying, members, run_out_group, split, start_group
+from tests.service.deaths import dying, until
+from tests.service.group_harness import create_group, members, run_out_group, split, start_group
 from tests.service.harness import PROJECT, Control, control_process
 from tests.waiting import PATIENCE_S
 
@@ -38,12 +39,6 @@ async def story(control: Control) -> None:
     if view.group.state is GroupState.PAUSED:
         await control.groups.start(PROJECT, group_id, start_group())
     await run_out_group(control, group_id)
-
-
-async def until(control: Control, condition: object) -> None:
-    await control.until(lambda: control.died or condition())  # type: ignore[operator]
-    if control.died:
-        raise control.died[0]
 
 
 async def finish(control: Control) -> str:

@@ -14,10 +14,10 @@ from omsd.service import requests
 from omsd.service.group_requests import CreateTaskGroup, ListTaskGroups, RetryTaskGroup
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
+from tests.service.deaths import dying
 from tests.service.group_harness import (
     create_group,
     create_list_group,
-    dying,
     members,
     run_out_group,
     split,

@@ -15,9 +15,8 @@ from omsd.ports.executor import ProbeResult
 from omsd.service import requests
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World, etag_of
+from tests.service.deaths import dying, finish_all, until_leased
 from tests.service.harness import PROJECT, Control, control_process, create_request, start_request
-from tests.service.test_crash import _is_the_death, _leaves, until_rest
-from tests.service.test_split import some_lease
 
 FIRST, SECOND = "hw/a.txt", "hw/b.txt"
 SURE_COMMITS = 8
@@ -57,20 +56,14 @@ async def created(control: Control, source: World) -> int:
 async def story(control: Control, source: World) -> None:
     """Two lists; the shard of one becomes two, then three; everything may be cut short by a death."""
     task_id = await created(control, source)
-    first, second = await some_lease(control, task_id, 2)
+    first, second = await until_leased(control, task_id, 2)
     await control.executor.work(LeaseId(first), 3)
     await control.executor.give_lines_away(LeaseId(first), 16)
     await control.executor.finish(LeaseId(second))
-    leases = await some_lease(control, task_id, 2)
+    leases = await until_leased(control, task_id, 2)
     await control.executor.give_lines_away(LeaseId(leases[1]), 24)
     await control.executor.work(LeaseId(leases[1]), 1)
-    while (await control.task(task_id)).state is TaskState.MIGRATING:
-        if control.died:
-            raise control.died[0]
-        for lease in control.executor.leases_of(task_id):  # type: ignore[arg-type]
-            await control.executor.finish(lease)
-        await control.settle()
-    await until_rest(control, task_id)
+    await finish_all(control, task_id)
 
 
 @pytest.mark.parametrize("durable", [False, True], ids=["lost", "durable"])
@@ -79,13 +72,9 @@ async def test_counters_are_exact_after_a_death_at_any_commit(
     tmp_path: Path, die_at: int, durable: bool
 ) -> None:
     source, clock = world(), FakeClock()
-    causes: list[BaseException] = []
-    try:
+    with dying() as causes:
         async with control_process(tmp_path, source, clock=clock, die_at=die_at, durable=durable) as control:
             await story(control, source)
-    except* Exception as deaths:
-        causes = _leaves(deaths)
-    assert all(_is_the_death(cause) for cause in causes), causes
     assert causes or die_at > SURE_COMMITS
     async with control_process(tmp_path, source, clock=clock) as control:
         task_id = await created(control, source)
@@ -100,13 +89,13 @@ async def test_after_a_restart_each_span_goes_on_where_it_was(tmp_path: Path) ->
     source = world()
     async with control_process(tmp_path, source) as control:
         task_id = await created(control, source)
-        first, _ = await some_lease(control, task_id, 2)
+        first, _ = await until_leased(control, task_id, 2)
         await control.executor.work(LeaseId(first), 3)
         await control.executor.give_lines_away(LeaseId(first), 16)
         await control.settle()
     async with control_process(tmp_path, source, slots=3) as control:
         control.executor.probe_answer = found(source)
-        await some_lease(control, task_id, 3)
+        await until_leased(control, task_id, 3)
         shards = sorted((shard for _, shard in control.executor.run_log), key=lambda shard: shard.shard_id)
         spans = [
             (shard.manifest.key, shard.manifest.start, shard.manifest.end, shard.checkpoint.position)
@@ -121,7 +110,7 @@ async def test_a_split_told_twice_or_by_a_void_lease_changes_nothing(tmp_path: P
     source = world()
     async with control_process(tmp_path, source) as control:
         task_id = await created(control, source)
-        first, _ = await some_lease(control, task_id, 2)
+        first, _ = await until_leased(control, task_id, 2)
         await control.executor.give_lines_away(LeaseId(first), 16)
         await control.executor.sink.emit(SpanSplit(LeaseId(first), 16))
         await control.executor.sink.emit(SpanSplit(LeaseId(999), 5))
@@ -134,7 +123,7 @@ async def test_a_span_is_asked_to_split_while_a_worker_has_nothing(tmp_path: Pat
     del source.manifests[SECOND]
     async with control_process(tmp_path, source) as control:
         task_id = await created(control, source)
-        (first,) = await some_lease(control, task_id, 1)
+        (first,) = await until_leased(control, task_id, 1)
         control.executor.idle_num = 1
         control.scheduler.set_priority(task_id, (await control.task(task_id)).priority)  # type: ignore[arg-type]
         await control.until(lambda: control.executor.split_log == [first])
@@ -181,7 +170,7 @@ async def test_a_task_that_is_planned_no_longer_asks_how_its_lists_are(tmp_path:
     source = world()
     async with control_process(tmp_path, source) as control:
         task_id = await created(control, source)
-        await some_lease(control, task_id, 2)
+        await until_leased(control, task_id, 2)
     async with control_process(tmp_path, source) as control:
         control.executor.probe_answer = ProbeResult(lists=ListsFound(failure=Failure("TRF.0013", "gone")))
         await control.run_out(task_id)
@@ -197,7 +186,7 @@ async def test_trouble_with_the_lists_that_may_pass_is_sat_out(tmp_path: Path) -
         task_id = (await control.service.create(PROJECT, request_of())).task_id
         await control.until(lambda: len(control.executor.probes) == 2)
         await control.advance(3.0)
-        await some_lease(control, task_id, 2)
+        await until_leased(control, task_id, 2)
 
 
 async def test_lists_without_a_line_match_nothing(tmp_path: Path) -> None:
@@ -233,7 +222,7 @@ async def test_a_new_run_goes_by_the_lists_as_they_are_then_and_a_retry_by_what_
         await control.run_out(task_id)
         assert (await control.task(task_id)).error_code == "TRF.0152"
         await control.service.start(PROJECT, task_id, start_request(failed_only=True))
-        await some_lease(control, task_id, 1)
+        await until_leased(control, task_id, 1)
         retry = control.executor.run_log[-1][1]
         assert (retry.kind, retry.keys) == (ShardKind.KEYS, ("13",))
         await control.run_out(task_id)
