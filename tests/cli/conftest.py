@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
-from omsd.api.grpc.server import GrpcServer, group_service, sync_service
-from tests.fakes.group_service import FakeGroupService
-from tests.fakes.sync_service import FakeSyncService
-from tests.fakes.task_service import FakeTaskService
+from tests.fakes import grpc_server
+from tests.waiting import PATIENCE_S
+
+tasks, syncs, groups = grpc_server.tasks, grpc_server.syncs, grpc_server.groups
+server, address = grpc_server.server, grpc_server.address
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEYS = {
@@ -30,7 +31,6 @@ KEYS = {
     "OMSCTL_DST_AK": "DSTAK",
     "OMSCTL_DST_SK": "DSTSK",
 }
-DEADLINE_S = 60
 
 
 @dataclass(frozen=True)
@@ -48,35 +48,6 @@ class Done:
 
 Omsctl = Callable[..., Awaitable[Done]]
 Spawn = Callable[..., Awaitable[asyncio.subprocess.Process]]
-
-
-@pytest.fixture
-def tasks() -> FakeTaskService:
-    return FakeTaskService()
-
-
-@pytest.fixture
-def syncs() -> FakeSyncService:
-    return FakeSyncService()
-
-
-@pytest.fixture
-def groups() -> FakeGroupService:
-    return FakeGroupService()
-
-
-@pytest.fixture
-async def server(
-    tasks: FakeTaskService, syncs: FakeSyncService, groups: FakeGroupService
-) -> AsyncIterator[GrpcServer]:
-    server = GrpcServer(tasks, sync_service(syncs), group_service(groups), listen="127.0.0.1:0")
-    yield server
-    await server.stop(grace_s=0)
-
-
-@pytest.fixture
-async def address(server: GrpcServer) -> str:
-    return await server.start()
 
 
 def environment(address: str, environ: dict[str, str]) -> dict[str, str]:
@@ -140,7 +111,7 @@ def omsctl(address: str, preloaded: subprocess.Popen[bytes]) -> Omsctl:
             return preloaded.stdout.readline()
 
         asking = asyncio.create_task(asyncio.to_thread(ask))
-        if not (await asyncio.wait([asking], timeout=DEADLINE_S))[0]:
+        if not (await asyncio.wait([asking], timeout=PATIENCE_S))[0]:
             os.killpg(preloaded.pid, signal.SIGKILL)
         answer = await asking
         assert answer, f"omsctl {arguments} did not end"
