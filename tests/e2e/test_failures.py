@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 
 from omsd.cli.client import CallError
+from omsd.pb.v1 import task_pb2
 from tests.e2e.harness import (
     FAILED,
     PAUSED,
@@ -37,22 +41,32 @@ ENDING = [
 ]
 
 
-@pytest.mark.parametrize(("side", "status", "said", "code", "advice"), ENDING)
+WHAT_IS_SAID = ("side", "status", "said", "code", "advice")
+
+
+@asynccontextmanager
+async def proxy_before(
+    side: str, server: S3Server
+) -> AsyncIterator[tuple[FaultProxy, task_pb2.CreateTaskRequest, str]]:
+    """A proxy before one end, a wish for a task through it that is to move OBJECTS, and the bucket where they come."""
+    source, destination = await server.make_bucket(), await server.make_bucket()
+    await server.put_many(source, OBJECTS)
+    with FaultProxy(server.url) as proxy:
+        ends = {"source": node(server, source), "destination": node(server, destination)}
+        ends[side]["endpoint"] = proxy.url
+        yield proxy, request(**ends), destination
+
+
+@pytest.mark.parametrize(WHAT_IS_SAID, ENDING)
 async def test_what_concerns_the_whole_bucket_ends_the_task(
     side: str, status: int, said: str, code: str, advice: str, shared_daemon: Daemon, seaweed: S3Server
 ) -> None:
-    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
-    await seaweed.put_many(source, OBJECTS)
-    with FaultProxy(seaweed.url) as proxy:
-        ends = {"source": node(seaweed, source), "destination": node(seaweed, destination)}
-        ends[side]["endpoint"] = proxy.url
-        async with shared_daemon.client() as client:
-            wanted = request(**ends)
-            wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=MIB)
-            task_id = (await client.create(wanted)).id
-            await wait_for(client, task_id, lambda task: task.successful_num > 0)
-            proxy.add(s3_error(status, said, times=None))
-            task = await ended(client, task_id)
+    async with proxy_before(side, seaweed) as (proxy, wanted, _), shared_daemon.client() as client:
+        wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=MIB)
+        task_id = (await client.create(wanted)).id
+        await wait_for(client, task_id, lambda task: task.successful_num > 0)
+        proxy.add(s3_error(status, said, times=None))
+        task = await ended(client, task_id)
     assert (task.status, task.error_reason.error_code) == (FAILED, code), task
     assert task.error_reason.error_msg.startswith(side)
     assert said in task.error_reason.error_msg
@@ -72,19 +86,15 @@ SINGLE = [
 ]
 
 
-@pytest.mark.parametrize(("side", "status", "said", "code", "advice"), SINGLE)
+@pytest.mark.parametrize(WHAT_IS_SAID, SINGLE)
 async def test_what_concerns_one_object_fails_it_alone(
     side: str, status: int, said: str, code: str, advice: str, shared_daemon: Daemon, seaweed: S3Server
 ) -> None:
-    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
-    await seaweed.put_many(source, OBJECTS)
-    with FaultProxy(seaweed.url) as proxy:
-        ends = {"source": node(seaweed, source), "destination": node(seaweed, destination)}
-        ends[side]["endpoint"] = proxy.url
+    async with proxy_before(side, seaweed) as (proxy, wanted, destination):
         method = "GET" if side == "source" else "PUT"
         fault = proxy.add(s3_error(status, said, method=method, target=r"k/07$", times=None))
         async with shared_daemon.client() as client:
-            task = await ended(client, (await client.create(request(**ends))).id)
+            task = await ended(client, (await client.create(wanted)).id)
             assert (task.status, task.failed_num, task.successful_num) == (FAILED, 1, len(OBJECTS) - 1)
             assert task.error_reason.error_code == code
             for words in ("k/07", said, advice, "migrate_failed_object"):
@@ -99,10 +109,7 @@ async def test_what_concerns_one_object_fails_it_alone(
 async def test_a_destination_that_may_only_be_read_is_noticed_before_anything_moves(
     shared_daemon: Daemon, seaweed: S3Server
 ) -> None:
-    source, destination = await seaweed.make_bucket(), await seaweed.make_bucket()
-    await seaweed.put_many(source, OBJECTS)
-    with FaultProxy(seaweed.url) as proxy:
-        wanted = request(node(seaweed, source), node(seaweed, destination, proxy.url))
+    async with proxy_before("destination", seaweed) as (proxy, wanted, _):
         wanted.bandwidth_policy.add(start="00:00", end="23:59", max_bandwidth=MIB)
         read_only = s3_error(403, "AccessDenied", method="PUT", times=None)
         async with shared_daemon.client() as client:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,6 +101,7 @@ SYNC = Machine(
 )
 
 Id = Any
+View = task_pb2.Task | group_pb2.TaskGroup | sync_pb2.SyncTask
 Do = Callable[["Actor", Id], Awaitable[None]]
 Look = Callable[["Zoo", "Actor", Id], Awaitable[None]]
 
@@ -165,38 +166,67 @@ class Actor:
                 zoo.alive.remove(thing)
 
 
-async def get_task(zoo: Zoo, actor: Actor, task_id: int) -> None:
-    began = time.monotonic()
-    await _seen(zoo, task_id, began, actor.tasks.get(task_id))
+def look_at(get: Callable[[Actor, Id], Awaitable[View]]) -> Look:
+    """One of them is shown."""
+
+    async def look(zoo: Zoo, actor: Actor, thing: Id) -> None:
+        began = time.monotonic()
+        try:
+            view = await get(actor, thing)
+        except CallError as error:
+            if error.code != zoo.machine.gone_code:
+                raise
+            zoo.note(thing, "see", GONE, began)
+        else:
+            check(view)
+            zoo.note(thing, "see", state_of(view), began)
+
+    return look
 
 
-async def list_tasks(zoo: Zoo, actor: Actor, _: int) -> None:
-    began, known = time.monotonic(), list(zoo.alive)
+def look_at_page(get: Callable[[Actor], Awaitable[tuple[int, dict[Id, View]]]]) -> Look:
+    """All are shown at once, with their number; one that is not shown is gone."""
+
+    async def look(zoo: Zoo, actor: Actor, _: Id) -> None:
+        began, known = time.monotonic(), list(zoo.alive)
+        count, there = await get(actor)
+        assert count == len(there)
+        for view in there.values():
+            check(view)
+        for thing in known:
+            zoo.note(thing, "see", state_of(there[thing]) if thing in there else GONE, began)
+
+    return look
+
+
+def look_twice(
+    watch: Callable[[Actor, Id], AsyncIterator[Any]], view_in: Callable[[Any], View] = lambda answer: answer
+) -> Look:
+    """One of them is watched until it has shown itself twice, or shows nothing new."""
+
+    async def look(zoo: Zoo, actor: Actor, thing: Id) -> None:
+        began, views = time.monotonic(), 0
+        try:
+            async with asyncio.timeout(WATCH_S):
+                async for answer in watch(actor, thing):
+                    view = view_in(answer)
+                    check(view)
+                    zoo.note(thing, "see", state_of(view), began)
+                    views += 1
+                    if views == 2:
+                        return
+        except TimeoutError:
+            return
+        except CallError as error:
+            if error.code != zoo.machine.gone_code:
+                raise
+
+    return look
+
+
+async def page_of_tasks(actor: Actor) -> tuple[int, dict[Id, View]]:
     page = await actor.tasks.list(task_pb2.ListTasksRequest(limit=100))
-    assert page.count == len(page.tasks)
-    there = {task.id: task for task in page.tasks}
-    for task in page.tasks:
-        check_view(task)
-    for task_id in known:
-        state = state_of(there[task_id]) if task_id in there else GONE
-        zoo.note(task_id, "see", state, began)
-
-
-async def watch_task(zoo: Zoo, actor: Actor, task_id: int) -> None:
-    began, views = time.monotonic(), 0
-    try:
-        async with asyncio.timeout(WATCH_S):
-            async for task in actor.tasks.watch(task_id):
-                check_view(task)
-                zoo.note(task_id, "see", state_of(task), began)
-                views += 1
-                if views == 2:
-                    return
-    except TimeoutError:
-        return
-    except CallError as error:
-        if error.code != TASK.gone_code:
-            raise
+    return page.count, {task.id: task for task in page.tasks}
 
 
 def task_zoo() -> Zoo:
@@ -225,42 +255,18 @@ def task_zoo() -> Zoo:
             "limit": limit,
             "priority": priority,
         },
-        [get_task, list_tasks, watch_task],
+        [
+            look_at(lambda actor, task_id: actor.tasks.get(task_id)),
+            look_at_page(page_of_tasks),
+            look_twice(lambda actor, task_id: actor.tasks.watch(task_id)),
+        ],
         W,
     )
 
 
-async def get_group(zoo: Zoo, actor: Actor, group_id: str) -> None:
-    began = time.monotonic()
-    await _seen(zoo, group_id, began, actor.groups.get(group_id))
-
-
-async def list_groups(zoo: Zoo, actor: Actor, _: str) -> None:
-    began, known = time.monotonic(), list(zoo.alive)
+async def page_of_groups(actor: Actor) -> tuple[int, dict[Id, View]]:
     page = await actor.groups.list(group_pb2.ListTaskGroupsRequest(limit=100))
-    assert page.count == len(page.taskgroups)
-    there = {group.group_id: group for group in page.taskgroups}
-    for group in page.taskgroups:
-        check_group(group)
-    for group_id in known:
-        zoo.note(group_id, "see", state_of(there[group_id]) if group_id in there else GONE, began)
-
-
-async def watch_group(zoo: Zoo, actor: Actor, group_id: str) -> None:
-    began, views = time.monotonic(), 0
-    try:
-        async with asyncio.timeout(WATCH_S):
-            async for seen in actor.groups.watch(group_id):
-                check_group(seen.task_group)
-                zoo.note(group_id, "see", state_of(seen.task_group), began)
-                views += 1
-                if views == 2:
-                    return
-    except TimeoutError:
-        return
-    except CallError as error:
-        if error.code != GROUP.gone_code:
-            raise
+    return page.count, {group.group_id: group for group in page.taskgroups}
 
 
 def group_zoo() -> Zoo:
@@ -302,18 +308,17 @@ def group_zoo() -> Zoo:
             "delete": lambda actor, group_id: actor.groups.delete(group_id),
             "limit": limit,
         },
-        [get_group, list_groups, watch_group],
+        [
+            look_at(lambda actor, group_id: actor.groups.get(group_id)),
+            look_at_page(page_of_groups),
+            look_twice(lambda actor, group_id: actor.groups.watch(group_id), lambda seen: seen.task_group),
+        ],
         W,
     )
 
 
 def group_keys_again(seaweed: S3Server, group_id: str) -> group_pb2.StartTaskGroupRequest:
     return group_pb2.StartTaskGroupRequest(group_id=group_id, **keys_of(seaweed))
-
-
-async def get_sync(zoo: Zoo, actor: Actor, task_id: str) -> None:
-    began = time.monotonic()
-    await _seen(zoo, task_id, began, actor.syncs.get(task_id))
 
 
 def sync_zoo() -> Zoo:
@@ -333,28 +338,21 @@ def sync_zoo() -> Zoo:
             "delete": lambda actor, task_id: actor.syncs.delete(task_id),
             "events": events,
         },
-        [get_sync],
+        [look_at(lambda actor, task_id: actor.syncs.get(task_id))],
         R,
         "OMS.0077",
     )
 
 
-async def _seen(zoo: Zoo, thing: Id, began: float, call: Awaitable[Any]) -> None:
-    try:
-        view = await call
-    except CallError as error:
-        if error.code != zoo.machine.gone_code:
-            raise
-        zoo.note(thing, "see", GONE, began)
-    else:
-        if isinstance(view, task_pb2.Task):
-            check_view(view)
-        elif isinstance(view, group_pb2.TaskGroup):
-            check_group(view)
-        zoo.note(thing, "see", state_of(view), began)
+def check(view: View) -> None:
+    """What is true of it at every moment."""
+    if isinstance(view, task_pb2.Task):
+        check_view(view)
+    elif isinstance(view, group_pb2.TaskGroup):
+        check_group(view)
 
 
-def state_of(view: task_pb2.Task | group_pb2.TaskGroup | sync_pb2.SyncTask) -> str:
+def state_of(view: View) -> str:
     """The name of its status."""
     if isinstance(view, task_pb2.Task):
         return types_pb2.TaskStatus.Name(view.status).removeprefix("TASK_STATUS_")
