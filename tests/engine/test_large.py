@@ -1,140 +1,29 @@
-"""Large objects in PARTS shards: shared, interrupted, gone on with, begun again; and uploads nobody was told of."""
+"""Large objects in PARTS shards: shared, interrupted, gone on with, begun again."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.domain.events import ShardBatch, ShardEvent, ShardSplit
-from omsd.domain.model import OutcomeKind, OverwriteMode, ShardId, TaskId
-from omsd.domain.plan import plan_split
-from omsd.domain.shards import KeptUpload, LargeObject, OpenUpload, Shard, ShardKind, UploadIntent
-from omsd.drivers.memory import MemoryService, MemoryStore
+from omsd.domain.model import OutcomeKind
+from omsd.domain.shards import LargeObject
+from omsd.drivers.memory import MemoryService
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.large import PartsRun
-from omsd.engine.settings import EngineSettings
-from omsd.ports.objectstore import ObjectStore, PutOptions
 from tests.engine.harness import (
     KIB,
-    SETTINGS,
     Report,
     bodies,
     fill,
     make_run,
     memory_store,
     range_shard,
-    spec,
 )
+from tests.engine.large_harness import LARGE_SETTINGS, PART, PARTS, Crew, alone, crew_of, data
 from tests.fakes.stores import FaultyStore, failing
-
-PART = 8 * KIB
-PARTS = 20
-LARGE_SETTINGS = replace(SETTINGS, large_bytes=32 * KIB, split_bytes=PART, part_copiers=3)
-FULL = spec(overwrite_mode=OverwriteMode.FULL_OVERWRITE)
-
-
-def data(seed: int = 1, parts: int = PARTS) -> bytes:
-    return random.Random(seed).randbytes(parts * PART - 5)
-
-
-def lead_shard(body: bytes, **changes: object) -> Shard:
-    shard = Shard(ShardId(1), TaskId(1), 1, ShardKind.PARTS, attempt=1, large=LargeObject("big", len(body)))
-    return replace(shard, **changes)
-
-
-def kept_by(report: Report) -> KeptUpload | None:
-    """What the ledger would hand the next lease."""
-    for upload, plan in report.plans.items():
-        return KeptUpload(upload, plan, tuple(report.parts.get(upload, {}).values()))
-    return None
-
-
-@dataclass
-class Crew:
-    """Leases of one large object after and beside each other, with what the ledger does in between."""
-
-    source: ObjectStore
-    destination: ObjectStore
-    body: bytes
-    settings: EngineSettings = LARGE_SETTINGS
-    report: Report = field(default_factory=Report)
-    lead: Shard = field(init=False)
-    splits: int = 0
-    helpers: list[bool] = field(default_factory=list)
-    helping: int = 0
-    server_copying: ServerCopying | None = None
-    most_untold: int = 1
-
-    def __post_init__(self) -> None:
-        self.lead = lead_shard(self.body)
-
-    def run_of(self, shard: Shard) -> PartsRun:
-        shard = replace(shard, kept=kept_by(self.report), intents=tuple(self.report.intents.values()))
-        run = make_run(
-            self.source,
-            self.destination,
-            self.report,
-            shard=shard,
-            task=FULL,
-            settings=self.settings,
-            server_copying=self.server_copying,
-            most_untold=self.most_untold,
-        )
-        assert isinstance(run, PartsRun)
-        return run
-
-    async def lease(self, act: Callable[[PartsRun], Awaitable[None]] | None = None) -> bool:
-        """One lease of the shard that leads, helped by others as it splits; True if the object is accounted for."""
-        shard = self.lead
-        async with asyncio.TaskGroup() as group:
-            run = self.run_of(shard)
-            self._split_into(run, [shard], group)
-            if act is not None:
-                group.create_task(act(run))  # type: ignore[arg-type]
-            return await run.run()
-
-    def _split_into(self, run: PartsRun, current: list[Shard], group: asyncio.TaskGroup) -> None:
-        async def take(event: ShardEvent) -> None:
-            if isinstance(event, ShardSplit):
-                self.splits += 1
-                current[0], drafts = plan_split(current[0], event.boundaries)
-                for draft in drafts:
-                    helper = replace(current[0], shard_id=ShardId(9), after=draft.after, until=draft.until)
-                    group.create_task(self._help(helper, group))
-                run.split()
-            else:
-                await self.report.take(event)
-
-        run._emit = take
-        run.split()
-
-    async def _help(self, shard: Shard, group: asyncio.TaskGroup) -> None:
-        run = self.run_of(shard)
-        self._split_into(run, [shard], group)
-        self.helping += 1
-        self.helpers.append(await run.run())
-        self.helping -= 1
-
-
-def alone(crew: Crew) -> Crew:
-    crew._split_into = lambda run, current, group: None  # type: ignore[method-assign]
-    return crew
-
-
-async def crew_of(
-    body: bytes, *, source: ObjectStore | None = None, destination: ObjectStore | None = None
-) -> Crew:
-    store = memory_store()
-    await fill(store, {"big": body})
-    source = source or store
-    if isinstance(source, FaultyStore):
-        await fill(source, {"big": body})
-    return Crew(source, destination or memory_store(), body)
 
 
 async def test_a_range_hands_large_objects_over_and_copies_the_rest() -> None:
@@ -424,184 +313,6 @@ async def test_one_that_the_service_fills_itself_is_shared_and_gone_on_with_as_w
     assert destination.calls["copy_part"] <= 32 + crew.settings.part_copiers
     assert await (await destination.read("big")).read_all(len(body)) == body
     assert crew.splits
-
-
-CALLS = [
-    ("list_uploads", 1),
-    ("create_upload", 1),
-    ("put_part", 1),
-    ("put_part", 2),
-    ("put_part", PARTS),
-    ("complete_upload", 1),
-]
-
-
-@pytest.mark.parametrize("answered", [False, True], ids=["before", "behind"])
-@pytest.mark.parametrize(("name", "nth"), CALLS)
-async def test_a_cut_at_any_call_leaves_nothing_open_that_is_not_recorded(
-    name: str, nth: int, answered: bool
-) -> None:
-    body, reached = data(), asyncio.Event()
-
-    async def hang(called: str, number: int) -> None:
-        if called == name and number >= nth and not reached.is_set():
-            reached.set()
-            await asyncio.Event().wait()
-
-    inner = memory_store()
-    destination = FaultyStore(inner, after=hang) if answered else FaultyStore(inner, hang)
-    crew = alone(await crew_of(body, destination=destination))
-
-    async def die(run: PartsRun) -> None:
-        await reached.wait()
-        run.cut()
-
-    assert not await crew.lease(die)
-    recorded = {upload.upload_id for upload in crew.report.open_uploads}
-    unknown = [upload for upload in await inner.list_uploads() if upload.upload_id not in recorded]
-    assert [upload.key for upload in unknown] == list(crew.report.intents)[: len(unknown)]
-    assert await crew.lease()
-    assert bodies(inner) == {"big": body}
-    assert not await inner.list_uploads()
-    assert not crew.report.intents
-    assert not crew.report.open_uploads
-
-
-def lost() -> StoreError:
-    return StoreError(StoreErrorKind.NETWORK, "the connection was reset")
-
-
-class Strangers:
-    """A bucket where others open uploads of the same key, before, during and after."""
-
-    def __init__(self, *, times: int, empty_strangers: int = 0) -> None:
-        self.inner: MemoryStore = memory_store()
-        self.theirs: list[OpenUpload] = []
-        self.store = FaultyStore(self.inner, after=self._after)
-        self._times = times
-        self._empty_strangers = empty_strangers
-
-    async def open(self, *, part: bool) -> None:
-        upload_id = await self.inner.create_upload("big", PutOptions())
-        if part:
-            await self.inner.put_part("big", upload_id, 1, b"theirs", 6, PutOptions().checksums)
-        self.theirs.append(OpenUpload("big", upload_id))
-
-    async def _after(self, name: str, nth: int) -> None:
-        if name == "create_upload" and nth <= self._times:
-            await self.open(part=True)
-            for _ in range(self._empty_strangers):
-                await self.open(part=False)
-            raise lost()
-
-
-@pytest.mark.parametrize("large", [False, True])
-@pytest.mark.parametrize("times", [1, 3])
-async def test_uploads_whose_creation_was_never_answered_are_swept_and_no_stranger_s(
-    large: bool, times: int
-) -> None:
-    body = data()
-    strangers = Strangers(times=times)
-    await strangers.open(part=False)
-    crew = alone(await crew_of(body, destination=strangers.store))
-    if large:
-        assert await crew.lease()
-    else:
-        run = make_run(crew.source, strangers.store, crew.report, task=FULL, settings=SETTINGS)
-        assert await run.run()
-    assert crew.report.kinds() == {"big": OutcomeKind.SUCCESS}
-    assert set(await strangers.inner.list_uploads()) == set(strangers.theirs)
-    assert len(strangers.theirs) == times + 1
-    assert not crew.report.intents
-
-
-async def test_where_ours_cannot_be_told_from_a_stranger_s_none_is_touched() -> None:
-    body = data()
-    strangers = Strangers(times=1, empty_strangers=1)
-    crew = alone(await crew_of(body, destination=strangers.store))
-    assert await crew.lease()
-    left = set(await strangers.inner.list_uploads())
-    assert left > set(strangers.theirs)
-    assert len(left) == len(strangers.theirs) + 1
-
-
-async def test_an_intent_is_durable_before_the_upload_is_created() -> None:
-    crew = alone(await crew_of(data()))
-    seen: list[UploadIntent] = []
-
-    async def before(name: str, nth: int) -> None:
-        if name == "create_upload":
-            seen.extend(crew.report.intents.values())
-
-    crew.destination = FaultyStore(memory_store(), before)
-    assert await crew.lease()
-    assert [intent.key for intent in seen] == ["big"]
-    assert not crew.report.intents
-
-
-async def test_the_next_lease_sweeps_what_a_lease_that_died_in_its_creation_left() -> None:
-    created = asyncio.Event()
-
-    async def hang(name: str, nth: int) -> None:
-        if name == "create_upload" and nth == 1:
-            created.set()
-            await asyncio.Event().wait()
-
-    inner = memory_store()
-    crew = alone(await crew_of(data(), destination=FaultyStore(inner, after=hang)))
-
-    async def die(run: PartsRun) -> None:
-        await created.wait()
-        run.cut()
-
-    assert not await crew.lease(die)
-    assert len(await inner.list_uploads()) == 1
-    assert await crew.lease()
-    assert not await inner.list_uploads()
-    assert not crew.report.intents
-
-
-async def test_who_may_not_list_uploads_and_parts_may_still_copy() -> None:
-    def forbid() -> StoreError:
-        return StoreError(StoreErrorKind.PERMISSION, "list_uploads is not allowed", status=403)
-
-    async def forbidding(name: str, nth: int) -> None:
-        if name in ("list_uploads", "list_parts"):
-            raise forbid()
-
-    destination = FaultyStore(memory_store(), forbidding)
-    crew = alone(await crew_of(data(), destination=destination))
-
-    async def drain(run: PartsRun) -> None:
-        while destination.calls["put_part"] < 5:
-            await asyncio.sleep(0)
-        run.drain()
-
-    assert not await crew.lease(drain)
-    sent = destination.calls["put_part"]
-    assert await crew.lease()
-    assert crew.report.kinds() == {"big": OutcomeKind.SUCCESS}
-    assert destination.calls["put_part"] == sent + PARTS
-
-
-async def test_a_batch_that_closes_an_upload_comes_once_with_the_object() -> None:
-    crew = alone(await crew_of(data()))
-    batches: list[ShardBatch] = []
-    take = crew.report.take
-
-    async def note(event: ShardEvent) -> None:
-        if isinstance(event, ShardBatch):
-            batches.append(event)
-        await take(event)
-
-    crew.report.take = note  # type: ignore[method-assign]
-    assert await crew.lease()
-    (batch,) = batches
-    assert batch.closed is not None
-    assert batch.checkpoint.position == 1
-    # The shard as it is stored now: a lease that comes after the daemon died in between has nothing to do.
-    done = replace(crew.lead, checkpoint=batch.checkpoint)
-    assert await make_run(memory_store(), memory_store(), Report(), shard=done, settings=LARGE_SETTINGS).run()
 
 
 async def test_a_range_without_large_objects_asks_for_no_lists_of_uploads() -> None:

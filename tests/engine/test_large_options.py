@@ -16,7 +16,7 @@ from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.shard import ShardRun
 from omsd.ports.objectstore import ObjectHead, ObjectStore, RestoreState
 from tests.engine.harness import Report, bodies, fill, keys_shard, make_run, memory_store, range_shard, spec
-from tests.engine.test_large import LARGE_SETTINGS, data, lead_shard
+from tests.engine.large_harness import LARGE_SETTINGS, data, lead_shard
 from tests.fakes.stores import FaultyStore, failing
 
 EVERYTHING = spec(migrate_metadata=True, encrypt_kms=True, storage_policy=StoragePolicy.SRC_STORAGE_MAPPING)
