@@ -3,119 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
-import fastcrc
 import pytest
-from awscrt import checksums as awscrt_checksums
 
-from omsd.domain.errors import StoreError, StoreErrorKind
+from omsd.domain.errors import StoreErrorKind
 from omsd.domain.model import CloudType, StoragePolicy
 from omsd.domain.shards import OpenUpload
 from omsd.domain.storage import policy_of_class
 from omsd.ports.objectstore import (
-    ByteSink,
     Checksums,
-    CopySource,
-    ListingOrder,
     ObjectStore,
     PutOptions,
 )
+from tests.contract.bodies import NOTHING, ZOO, Collected, Pushed, checksums_of, in_order, keys, raises, read
+from tests.contract.copy_checks import (
+    check_a_copy_has_the_bytes_and_only_the_options_given,
+    check_a_copy_of_another_version_or_of_nothing_is_refused,
+    check_an_upload_is_filled_with_copies,
+    check_an_upload_is_filled_with_copies_of_one_version,
+    check_every_key_can_be_copied,
+)
 
 Check = Callable[[ObjectStore], Awaitable[None]]
-
-NOTHING = PutOptions()
-
-
-class Pushed:
-    """A ByteSource of given chunks; obeys pause; fails at the end if told so."""
-
-    def __init__(self, chunks: Sequence[bytes], error: Exception | None = None) -> None:
-        self._chunks = list(chunks)
-        self._error = error
-        self._paused = False
-        self._sink: ByteSink | None = None
-        self._pushing = False
-
-    def start(self, sink: ByteSink) -> None:
-        self._sink = sink
-        self._push()
-
-    def pause(self) -> None:
-        self._paused = True
-
-    def resume(self) -> None:
-        self._paused = False
-        self._push()
-
-    def _push(self) -> None:
-        if self._pushing:
-            return
-        self._pushing = True
-        while self._sink is not None and not self._paused:
-            if self._chunks:
-                self._sink.feed(self._chunks.pop(0))
-                continue
-            sink, self._sink = self._sink, None
-            if self._error is None:
-                sink.end()
-            else:
-                sink.fail(self._error)
-        self._pushing = False
-
-
-class Collected:
-    """A ByteSink that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.chunks: list[bytes] = []
-        self.over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-
-    def feed(self, chunk: bytes) -> None:
-        self.chunks.append(bytes(chunk))
-
-    def end(self) -> None:
-        self.over.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        self.over.set_result(error)
-
-
-def checksums_of(data: bytes) -> Checksums:
-    return Checksums(fastcrc.crc64.xz(data), awscrt_checksums.crc64nvme(data))
-
-
-async def raises(kind: StoreErrorKind, call: Awaitable[object]) -> StoreError:
-    with pytest.raises(StoreError) as raised:
-        await call
-    assert raised.value.kind is kind, raised.value
-    return raised.value
-
-
-async def read(store: ObjectStore, key: str, **how: object) -> bytes:
-    reading = await store.read(key, **how)  # type: ignore[arg-type]
-    try:
-        return await reading.read_all(1 << 30)
-    finally:
-        await reading.close()
-
-
-async def keys(store: ObjectStore, prefix: str = "", *, limit: int = 1000, after: str = "") -> list[str]:
-    found: list[str] = []
-    marker: str | None = None
-    while True:
-        page = await store.list_page(prefix, after=after, marker=marker, limit=limit)
-        assert len(page.objects) <= limit
-        found += [entry.key for entry in page.objects]
-        marker = page.next_marker
-        if marker is None:
-            return found
-
-
-def in_order(store: ObjectStore, wanted: Sequence[str]) -> list[str]:
-    if store.abilities.listing_order is ListingOrder.DIRECTORY:
-        return sorted(wanted, key=lambda key: key.encode().split(b"/"))
-    return sorted(wanted, key=str.encode)
 
 
 async def check_what_is_put_is_read(store: ObjectStore) -> None:
@@ -326,40 +236,6 @@ async def check_wrong_checksums_are_refused(store: ObjectStore) -> None:
     assert receipt.checksums.crc64_nvme == checksums_of(b"data").crc64_nvme
 
 
-ZOO = (
-    "/",
-    "//",
-    "/lead",
-    "a//b",
-    "./x",
-    "../x",
-    "a/../b",
-    "a/./b",
-    " ",
-    " a ",
-    "a b",
-    "a+b",
-    "a%2Fb",
-    "a%b",
-    "%",
-    "&<>\"'",
-    "\\",
-    "dir/",
-    "dir",
-    "DIR",
-    "a?b#c",
-    "a;b:c@d=e,f$g!h*i(j)k[l]m{n}o|p^q`r~s",
-    "🙂/🙂",
-    "\u00e9",
-    "e\u0301",
-    "\x01\x02\x1f\x7f",
-    "tab\tcr\r",
-    "\ufffe",
-    "k" * 1024,
-    "é" * 512,
-)
-
-
 async def check_every_key_comes_back_as_sent(store: ObjectStore) -> None:
     for key in ZOO:
         await store.put(key, key.encode(), len(key.encode()), NOTHING)
@@ -377,89 +253,6 @@ async def check_every_key_comes_back_as_sent(store: ObjectStore) -> None:
         assert await read(store, key) == b"part"
         await store.delete(key)
         await raises(StoreErrorKind.NO_SUCH_KEY, store.head(key))
-
-
-def of_itself(store: ObjectStore, key: str, etag: str = "") -> CopySource:
-    """An object of the store's own bucket, which is certainly of the same service."""
-    return CopySource(store.address.bucket, key, etag)
-
-
-async def check_a_copy_has_the_bytes_and_only_the_options_given(store: ObjectStore) -> None:
-    data = b"0123456789" * 1000
-    written = PutOptions(
-        content_type="text/x-old",
-        headers={"cache-control": "max-age=5", "content-disposition": "inline"},
-        user_metadata={"old": "1"},
-        checksums=checksums_of(data),
-    )
-    first = await store.put("from/a b", data, len(data), written)
-    wanted = PutOptions(
-        content_type="text/x-new", headers={"cache-control": "no-cache"}, user_metadata={"new": "2"}
-    )
-    receipt = await store.copy_from("to", of_itself(store, "from/a b", first.etag), wanted)
-    head = await store.head("to")
-    assert await read(store, "to") == data
-    assert (head.size_bytes, head.etag, head.content_type) == (len(data), receipt.etag, "text/x-new")
-    assert dict(head.headers) == {"cache-control": "no-cache"}
-    assert dict(head.user_metadata) == {"new": "2"}
-    for told in (receipt.checksums, head.checksums):
-        assert told.crc64_nvme in (None, checksums_of(data).crc64_nvme)
-        assert told.crc64_xz in (None, checksums_of(data).crc64_xz)
-    await store.put("empty", b"", 0, NOTHING)
-    await store.copy_from("empty again", of_itself(store, "empty"), NOTHING)
-    assert await read(store, "empty again") == b""
-
-
-async def check_a_copy_of_another_version_or_of_nothing_is_refused(store: ObjectStore) -> None:
-    await store.put("k", b"new", 3, NOTHING)
-    await raises(
-        StoreErrorKind.PRECONDITION,
-        store.copy_from("to", of_itself(store, "k", "0123456789abcdef0123456789abcdef"), NOTHING),
-    )
-    await raises(StoreErrorKind.NO_SUCH_KEY, store.copy_from("to", of_itself(store, "gone"), NOTHING))
-    await raises(StoreErrorKind.NO_SUCH_KEY, store.head("to"))
-
-
-async def check_an_upload_is_filled_with_copies(store: ObjectStore) -> None:
-    size = store.abilities.min_part_bytes
-    data = b"1" * size + b"2" * size + b"3"
-    first = await store.put("from", data, len(data), PutOptions(checksums=checksums_of(data)))
-    source = of_itself(store, "from", first.etag)
-    upload_id = await store.create_upload("to", PutOptions(content_type="x/y"))
-    parts = [
-        await store.copy_part("to", upload_id, 1, source, 0, size),
-        await store.copy_part("to", upload_id, 2, source, size, size),
-        await store.copy_part("to", upload_id, 3, source, 2 * size, 1),
-    ]
-    assert [part.size_bytes for part in parts] == [size, size, 1]
-    await store.complete_upload("to", upload_id, parts, checksums_of(data))
-    head = await store.head("to")
-    assert (head.size_bytes, head.content_type) == (len(data), "x/y")
-    assert await read(store, "to") == data
-
-
-async def check_an_upload_is_filled_with_copies_of_one_version(store: ObjectStore) -> None:
-    await store.put("from", b"new", 3, NOTHING)
-    upload_id = await store.create_upload("to", NOTHING)
-    stale = of_itself(store, "from", "0123456789abcdef0123456789abcdef")
-    await raises(StoreErrorKind.PRECONDITION, store.copy_part("to", upload_id, 1, stale, 0, 3))
-    await store.abort_upload("to", upload_id)
-
-
-async def check_every_key_can_be_copied(store: ObjectStore) -> None:
-    for number, key in enumerate(ZOO):
-        put = await store.put(key, key.encode(), len(key.encode()), NOTHING)
-        await store.copy_from(f"copies/{number}", of_itself(store, key, put.etag), NOTHING)
-        assert await read(store, f"copies/{number}") == key.encode(), key
-        await store.copy_from(key, of_itself(store, f"copies/{number}"), PutOptions(content_type="x/copy"))
-        assert (await store.head(key)).content_type == "x/copy", key
-        assert await read(store, key) == key.encode(), key
-    for key in ("a/../b", "/lead", "a+b", "a%2Fb", "a?b#c", "🙂/🙂"):
-        upload_id = await store.create_upload("parts", NOTHING)
-        size = len(key.encode())
-        part = await store.copy_part("parts", upload_id, 1, of_itself(store, key), 0, size)
-        await store.complete_upload("parts", upload_id, [part], Checksums())
-        assert await read(store, "parts") == key.encode(), key
 
 
 async def check_tags_travel(store: ObjectStore) -> None:

@@ -16,7 +16,7 @@ from omsd.drivers.s3.profiles import Addressing, profile_of
 from omsd.drivers.s3.store import S3Store
 from omsd.ports.objectstore import Checksums, CopySource, ObjectStore, PutOptions
 from omsd.wire import Deadlines
-from tests.contract.objectstore_contract import ZOO
+from tests.contract.bodies import ZOO
 from tests.drivers.scripted import Reply, scripted
 
 COPIED = b'<?xml version="1.0"?>\n<CopyObjectResult><ETag>"e1"</ETag></CopyObjectResult>'

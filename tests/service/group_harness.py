@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from omsd.domain.errors import RequestError
 from omsd.domain.group import GroupState
 from omsd.domain.model import Task, TaskState
 from omsd.service import requests
@@ -60,6 +63,14 @@ async def members(control: Control, group_id: str) -> list[Task]:
     return [view.task for view in reversed(page.tasks)]
 
 
+async def until_members(control: Control, group_id: str, number: int) -> list[Task]:
+    """The tasks of the group, once there are so many."""
+    async with asyncio.timeout(PATIENCE_S):
+        while len(found := await members(control, group_id)) < number:
+            await asyncio.sleep(0.001)
+    return found
+
+
 async def split(control: Control, group_id: str) -> list[Task]:
     """Wait until every task of the group exists."""
     async with asyncio.timeout(PATIENCE_S):
@@ -101,6 +112,13 @@ def check_view(view: GroupView) -> None:
     assert bool(view.group.error_code) == (
         view.group.state in (GroupState.CREATION_FAILED, GroupState.MIGRATION_FAILED)
     ), view
+
+
+async def refused(call: object) -> RequestError:
+    """The refusal of a call."""
+    with pytest.raises(RequestError) as caught:
+        await call  # type: ignore[misc]
+    return caught.value
 
 
 async def states(control: Control, group_id: str) -> list[TaskState]:

@@ -45,6 +45,11 @@ PROJECT = "project"
 _TARGET = TaskTarget(4, 10_000)
 
 
+def world(objects_num: int = 10) -> World:
+    """So many objects of 100 bytes."""
+    return World({f"key{number:03d}": 100 for number in range(objects_num)})
+
+
 def create_request(**changes: object) -> requests.CreateTask:
     """A whole bucket from AWS to Huawei Cloud."""
     source = requests.SrcNode(

@@ -10,6 +10,9 @@ import pytest
 
 from omsd.domain.errors import Refusal, RequestError
 from omsd.service.requests import CreateTask, DstNode, SrcNode, StartTask
+from omsd.service.validation import ValidatedTask, ValidationPolicy, validate_create
+
+ANY = ValidationPolicy()
 
 SECRETS = (
     "S3CR3T-src-ak",
@@ -77,6 +80,16 @@ def refusal_of(call: Callable[[], object]) -> RequestError:
     assert error.violations
     assert error.violations[0].field in error.message
     return error
+
+
+def made(**changes: Any) -> ValidatedTask:
+    """What becomes of a creation that is as wanted."""
+    return validate_create(create(**changes), ANY)
+
+
+def refused(policy: ValidationPolicy = ANY, **changes: Any) -> RequestError:
+    """The refusal of a creation."""
+    return refusal_of(lambda: validate_create(create(**changes), policy))
 
 
 def fields_of(error: RequestError) -> list[str]:
