@@ -9,6 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import Daemon
+from tests.waiting import pass_midnight
+
+
+@pytest.fixture(autouse=True)
+def one_day() -> None:
+    """A real daemon reads the real clock: no test begins on one day and ends on the next."""
+    pass_midnight()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 
 from tests.fakes.fault_proxy import Fault, FaultProxy, Kind, s3_error
 from tests.servers import S3Server
+from tests.waiting import PATIENCE_S
 
 BODY = bytes(range(256)) * 1024
 
@@ -86,7 +87,9 @@ def proxy(origin: ThreadingHTTPServer) -> Iterator[FaultProxy]:
 @pytest.fixture
 def client(proxy: FaultProxy) -> Iterator[http.client.HTTPConnection]:
     parts = urlsplit(proxy.url)
-    with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)) as connection:
+    with closing(
+        http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE_S)
+    ) as connection:
         yield connection
 
 
@@ -173,7 +176,7 @@ def test_a_lengthened_answer_is_longer_and_says_so(
 def test_an_overrun_answer_leaves_bytes_on_the_connection(proxy: FaultProxy) -> None:
     proxy.add(Fault(Kind.OVERRUN, at=7))
     parts = urlsplit(proxy.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=5) as raw:
+    with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE_S) as raw:
         raw.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = b""
         while not answer.endswith(b"x" * 7):
@@ -255,9 +258,9 @@ def test_refused_connections_are_taken_again_on_the_same_port(
 def test_a_refusal_meets_every_connection_and_ends_by_itself(
     proxy: FaultProxy, client: http.client.HTTPConnection
 ) -> None:
-    other = http.client.HTTPConnection(client.host, client.port, timeout=5)
+    other = http.client.HTTPConnection(client.host, client.port, timeout=PATIENCE_S)
     ask(other)
-    proxy.add(Fault(Kind.REFUSE, target="/p", delay_s=0.5))
+    proxy.add(Fault(Kind.REFUSE, target="/p", delay_s=2.0))
     with pytest.raises((ConnectionResetError, http.client.RemoteDisconnected)):
         ask(client, "/p", "PUT", b"x")
     client.close()
@@ -265,7 +268,7 @@ def test_a_refusal_meets_every_connection_and_ends_by_itself(
         ask(other)
     other.close()
     refused = 0
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         try:
             assert ask(client)[1] == BODY
@@ -299,7 +302,7 @@ def test_a_client_that_leaves_in_mid_request_takes_the_server_connection_with_it
     parts = urlsplit(proxy.url)
     with socket.create_connection((parts.hostname, parts.port)) as half:
         half.sendall(b"PUT /half HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while "/half" not in Origin.stored and time.monotonic() < deadline:
         time.sleep(0.01)
     assert Origin.stored["/half"] == b"abc"

@@ -10,6 +10,13 @@ import pytest
 
 from tests.rest.harness import Http, RestDaemon, endpoints, load_sdk
 from tests.servers import S3Server
+from tests.waiting import pass_midnight
+
+
+@pytest.fixture(autouse=True)
+def one_day() -> None:
+    """A real daemon reads the real clock: no test begins on one day and ends on the next."""
+    pass_midnight()
 
 
 @pytest.fixture(scope="session")
