@@ -27,14 +27,8 @@ from tests.engine.harness import (
 from tests.fakes.stores import FaultyStore
 
 PART = 8 * KIB
-
-
 PARTS = 20
-
-
 LARGE_SETTINGS = replace(SETTINGS, large_bytes=32 * KIB, split_bytes=PART, part_copiers=3)
-
-
 FULL = spec(overwrite_mode=OverwriteMode.FULL_OVERWRITE)
 
 
