@@ -20,6 +20,8 @@ from tests.servers import S3Server, start_moto, start_rclone_s3, start_seaweed
 # How long an example takes, or is made, says something of the machine, nothing of the code.
 settings.register_profile("omsd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("omsd")
+# Modules beside test files assert, too, and say what they compared.
+pytest.register_assert_rewrite("tests.rest", "tests.contract", "tests.e2e")
 
 
 @pytest.fixture(scope="session")
