@@ -270,6 +270,7 @@ class GroupBook:
             self._scheduler.set_group_windows(group_id, ())
 
     async def _plan(self, hot: HotGroup, order: PlanTurn | PlanAnswer | PlanTrouble, stage: Stage) -> None:
+        hot.promised = (0, 0)
         match order:
             case PlanTrouble():
                 await self._end(hot, PlanFailed(order.failure), stage)
@@ -304,9 +305,16 @@ class GroupBook:
         if not position.over:
             await self._go_on(hot, stage, made_num=len(drafts))
 
+    def promised_num(self, project_id: str) -> int:
+        """How many tasks of the project the questions that are out may make: their places are taken."""
+        return sum(
+            hot.promised_num for hot in self._state.groups.values() if hot.group.project_id == project_id
+        )
+
     async def _go_on(self, hot: HotGroup, stage: Stage, *, made_num: int = 0) -> None:
         """Once this stage is committed the next question is asked; or later, if no more tasks may wait. made_num: in this stage."""
-        room = await self._quotas.waiting_room(hot.group.project_id) - made_num
+        project_id = hot.group.project_id
+        room = await self._quotas.waiting_room(project_id) - self.promised_num(project_id) - made_num
         if room <= 0:
             stage.after.append(partial(self._planning.planner.postpone, hot.group.group_id, hot.stint))
             return
@@ -322,8 +330,10 @@ class GroupBook:
         if isinstance(wanted, ListsWanted):
             wanted = replace(wanted, limit=min(wanted.limit, room))
             question = FindListFiles(list_bucket(hot.group.spec), keys.destination, wanted)
+            hot.promised = hot.stint, wanted.limit
         else:
             question = MeasureStretch(hot.group.spec.source, keys.source, wanted)
+            hot.promised = hot.stint, 1
         stage.after.append(partial(self._planning.planner.ask, hot.group.group_id, hot.stint, question))
 
     async def _look(self, hot: HotGroup, stage: Stage) -> None:

@@ -124,6 +124,7 @@ class HotGroup:
 
     stint: number of the present stretch of planning, 0 = its source is not being split. keys: once they were needed.
     active_from_s: monotonic time up to which active_ms is counted. looking: it will be looked at already.
+    promised: a stint, and how many tasks the answer to its question may make.
     """
 
     group: TaskGroup
@@ -132,6 +133,13 @@ class HotGroup:
     keys: TaskCredentials | None = None
     active_from_s: float | None = None
     looking: bool = False
+    promised: tuple[int, int] = (0, 0)
+
+    @property
+    def promised_num(self) -> int:
+        """Tasks that may come of what is being asked: of a stint that is over none will."""
+        stint, num = self.promised
+        return num if stint == self.stint else 0
 
     @property
     def tally(self) -> MemberTally:

@@ -221,7 +221,8 @@ class Ledger:
             return same_request(earlier, wish.request_fingerprint)
         now_ms = int(self._clock.now_s() * 1000)
         # All before is committed, and nobody else creates: of two calls that race the second finds the first.
-        await self._quotas.check_task(wish.project_id, now_ms, wish.dialect)
+        promised_num = self._groups.promised_num(wish.project_id)
+        await self._quotas.check_task(wish.project_id, now_ms, wish.dialect, promised_num=promised_num)
         stage.changes.append(NoteCreation(wish.project_id, CreationKind.TASK, now_ms))
         new = NewTask(
             project_id=wish.project_id,

@@ -39,18 +39,22 @@ class QuotaKeeper:
         self.quotas = quotas
         self._zone = zone
 
-    async def check_task(self, project_id: str, now_ms: int, dialect: Dialect = Dialect.V2) -> None:
+    async def check_task(
+        self, project_id: str, now_ms: int, dialect: Dialect = Dialect.V2, *, promised_num: int = 0
+    ) -> None:
         """The project may create one more migration task, asked for in this dialect. Raises RequestError OMS.1021 or OMS.0077.
 
-        All that was created before must be committed; the caller commits a NoteCreation with the task.
+        All that was created before must be committed; the caller commits a NoteCreation with the task. promised_num: tasks that its
+        groups are about to make.
         """
         await self._check_daily(project_id, CreationKind.TASK, now_ms, self.daily_limit(dialect))
         limit = self.waiting_limit(dialect)
         waiting_num = await self._store.count_in(project_id, (TaskState.WAITING,))
-        if waiting_num >= limit.num:
+        if waiting_num + promised_num >= limit.num:
+            groups_too = f", its task groups are about to make {promised_num} more," if promised_num else ""
             raise RequestError(
                 "OMS.0077",
-                f"the project has {waiting_num} waiting migration tasks and may have {limit.num} ([quotas] {limit.key}); "
+                f"the project has {waiting_num} waiting migration tasks{groups_too} and may have {limit.num} ([quotas] {limit.key}); "
                 "there is room again when one of them begins, is stopped or deleted",
                 refusal=Refusal.QUOTA,
             )

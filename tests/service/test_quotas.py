@@ -22,6 +22,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.executor import World
 from tests.service.group_harness import create_group, run_out_group, split, start_group
 from tests.service.harness import PROJECT, Control, control_process, create_request
+from tests.waiting import PATIENCE_S
 
 HOUR_S = 3600
 WORLD = {"a": 1}
@@ -234,6 +235,35 @@ async def test_a_group_goes_on_making_tasks_when_more_of_them_may_wait(tmp_path:
         view = await ending
         assert (view.group.state, view.tally.succeeded) == (GroupState.COMPLETED, 5)
         assert (view.counters.successful_num, most_waiting) == (len(MANY), 2)
+
+
+async def test_groups_that_are_split_at_once_take_no_more_places_than_there_are(tmp_path: Path) -> None:
+    quotas = Quotas(waiting_tasks=2)
+    async with control_process(tmp_path, World(MANY), quotas=quotas, max_parallel_tasks=1) as control:
+        running = await create(control)
+        await control.reach(running, TaskState.MIGRATING)
+        control.executor.answering.clear()
+        groups = [(await control.groups.create(PROJECT, create_group())).group_id for _ in range(4)]
+        # Two have asked, the others saw that both places are taken; and so does who wants to create a task.
+        await control.until(lambda: ROOM_WAIT_S in _naps(control))
+        await control.settle()
+        assert len(control.executor.questions) == 2
+        error = await refusal(control)
+        assert error.code == "OMS.0077"
+        assert (
+            "has 0 waiting migration tasks, its task groups are about to make 2 more, and may have 2"
+            in error.message
+        )
+        # A group that is paused gives its place back.
+        await control.groups.stop(PROJECT, groups[0])
+        await create(control)
+        assert (await refusal(control)).code == "OMS.0077"
+        control.executor.answering.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while await control.store.count_in(PROJECT, (TaskState.WAITING,)) < 2:
+                await asyncio.sleep(0.001)
+        await control.settle()
+        assert await control.store.count_in(PROJECT, (TaskState.WAITING,)) == 2
 
 
 async def test_a_group_that_waits_for_room_can_be_paused_and_goes_on_after_a_restart(tmp_path: Path) -> None:
