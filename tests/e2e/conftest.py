@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.harness import Daemon
 from tests.waiting import pass_midnight
+from tests.webserver import WebServer, start_web
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +35,11 @@ def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     yield daemon
     assert asyncio.run(daemon.stop()) == 0
     assert "Traceback" not in daemon.log()
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[WebServer]:
+    """A web server of this test alone, without files."""
+    server = start_web(tmp_path)
+    yield server
+    server.stop()

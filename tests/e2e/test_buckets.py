@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from omsd.cli.client import CallError, ServerAddress
 from omsd.pb.v1 import bucket_pb2, types_pb2
 from tests.e2e.harness import Daemon, ended, node, request
 from tests.servers import S3Server
-from tests.webserver import WebServer, start_web
+from tests.webserver import WebServer
 
 ODD = (
     "a",
@@ -29,13 +28,6 @@ ODD = (
     "\u00e9/\u00fc &<>\"'.txt",
     "z\U0001f600/q?x=1#y",
 )
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[WebServer]:
-    server = start_web(tmp_path)
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,14 +12,7 @@ from omsd.cli.client import CallError, ServerAddress
 from omsd.pb.v1 import bucket_pb2, types_pb2
 from tests.e2e.harness import Daemon
 from tests.servers import S3Server
-from tests.webserver import WebServer, start_web
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[WebServer]:
-    server = start_web(tmp_path)
-    yield server
-    server.stop()
+from tests.webserver import WebServer
 
 
 @pytest.fixture
