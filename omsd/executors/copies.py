@@ -52,7 +52,8 @@ class CopyRunner:
         match message:
             case protocol.CutCopy(copy_id):
                 if copy := self._running.get(copy_id):
-                    copy.cancel()
+                    # Behind its first step: a task that is cancelled before it ends without a word, and keeps the task's stores.
+                    asyncio.get_running_loop().call_soon(copy.cancel)
             case protocol.CopyIntentNoted(copy_id, key):
                 if uploads := self._uploads.get(copy_id):
                     uploads.noted(key)

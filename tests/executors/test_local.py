@@ -99,9 +99,7 @@ def shard(number: int = 1, task_id: int = 1) -> Shard:
 
 
 @asynccontextmanager
-async def running(
-    *, workers: int = 1, objects: int = 100, grace_s: float = PATIENCE_S
-) -> AsyncIterator[tuple[LocalExecutor, Sink]]:
+async def running(*, workers: int = 1, objects: int = 100) -> AsyncIterator[tuple[LocalExecutor, Sink]]:
     executor = LocalExecutor(
         command=[sys.executable, "-m", "tests.fakes.memory_worker"],
         settings=str(objects).encode(),
@@ -115,7 +113,7 @@ async def running(
         async with asyncio.timeout(PATIENCE_S):
             await executor.wait_ready()
         yield executor, sink
-        await executor.stop(grace_s=grace_s)
+        await executor.stop(grace_s=PATIENCE_S)
 
 
 async def test_a_shard_runs_and_reports_every_object_once() -> None:
