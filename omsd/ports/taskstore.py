@@ -76,10 +76,6 @@ class TaskQuery:
 class TaskStore(Protocol):
     """One writer (the ledger), any number of readers. Every call raises TaskStoreError and nothing else."""
 
-    @property
-    def moment(self) -> int:
-        """Another one after each write, and while one is under way: what was read in a moment is still so in the same."""
-
     async def commit(self, changes: Sequence[Change]) -> None:
         """All changes are durable, in this order, or none is."""
 

@@ -184,6 +184,8 @@ class Ledger:
         for hot in stage.touched.values():
             self._rest(hot)
         self._groups.committed(stage)
+        if stage.answers:
+            self._board.new_moment()
         for call, made in stage.answers:
             call.answer(made)
         if stage.stored_lists or stage.discards:

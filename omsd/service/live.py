@@ -61,7 +61,7 @@ class Watcher:
 class LiveBoard:
     """Written by the ledger, after its commits; read by everyone.
 
-    moment: another one whenever a task has been committed; in between only what running shards report changes.
+    moment: another one whenever a task has come, gone or changed in more than its progress, and before a caller is answered.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -74,8 +74,9 @@ class LiveBoard:
 
     def publish(self, task: Task, *, active_from_s: float | None, unlisted_num: int) -> None:
         """The task as it is committed now."""
-        self.moment += 1
         live = self._tasks.get(task.task_id)
+        if live is None or _steered(live.task) != _steered(task):
+            self.new_moment()
         turned = live is None or live.task.state is not task.state
         if live is None:
             self._tasks[task.task_id] = _LiveTask(task, active_from_s, unlisted_num)
@@ -89,13 +90,17 @@ class LiveBoard:
 
     def retire(self, task_id: TaskId) -> None:
         """Nothing of the task is under way; the store alone tells of it."""
-        self.moment += 1
+        self.new_moment()
         self._notify(task_id, turned=True)
         live = self._tasks.pop(task_id, None)
         for lease_id in live.leases if live is not None else ():
             self._leases.pop(lease_id, None)
         if live is not None and live.task.group_id:
             self._note_working(live.task.group_id, task_id, at_work=False)
+
+    def new_moment(self) -> None:
+        """Something is committed that a caller may know of, and look for."""
+        self.moment += 1
 
     def begin_lease(self, lease_id: LeaseId, task_id: TaskId, *, already_listed: bool) -> None:
         """already_listed: the shard's objects are in the listed counters since an earlier attempt."""
@@ -206,6 +211,11 @@ class LiveBoard:
             watcher.changed.set()
             if turned:
                 watcher.turned.set()
+
+
+def _steered(task: Task) -> tuple[object, ...]:
+    """What callers and the scheduler change of a task; all else is progress."""
+    return task.state, task.priority, task.windows
 
 
 def _speed(live: _LiveTask, now_s: float) -> int:

@@ -98,8 +98,8 @@ class TaskService:
 
     @property
     def moment(self) -> Hashable:
-        """In the same moment get() and list() answer the same, but for what running shards did since."""
-        return self._store.moment, self._board.moment
+        """In the same moment get() and list() answer the same, but for progress, and for what became of notices."""
+        return self._board.moment
 
     async def get(self, project_id: str, task_id: int) -> TaskView:
         """The task with live counters. Raises OMS.0054 if the project has no such task."""

@@ -100,11 +100,6 @@ class SqliteTaskStore:
             undo.pop_all()
             return cls(path, lock, sealer, writer, reader)
 
-    @property
-    def moment(self) -> int:
-        """Another one after each write, and while one is under way."""
-        return self._pages.moment
-
     async def commit(self, changes: Sequence[Change]) -> None:
         """All changes are durable, in this order, or none is."""
         await self.write(plan_writes(changes, self._sealer))

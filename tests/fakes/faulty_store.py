@@ -41,10 +41,6 @@ class FaultyStore:
         self.last_ids = store.last_ids
         self.close = store.close
 
-    @property
-    def moment(self) -> int:
-        return self.real.moment
-
     async def commit(self, changes: Sequence[Change]) -> None:
         self.commits_num += 1
         if self._die_at and self.commits_num >= self._die_at:

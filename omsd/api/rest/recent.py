@@ -1,6 +1,6 @@
-"""Answers of a moment ago: many callers poll the same tasks, and until something is committed they are told the same.
+"""Answers of a moment ago: many callers poll the same tasks, and until one of these begins, ends or is steered they are told the same.
 
-A caller always sees what was committed before he asked; only the progress of what is under way may be MAX_AGE_S old.
+A caller always sees what he or anybody was answered before he asked; only progress may be MAX_AGE_S old.
 """
 
 from __future__ import annotations
