@@ -9,18 +9,16 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
 from omsd.api.rest import answers, openapi
+from omsd.api.rest.dispatch import PathError, RouteTable, check_project
 from omsd.api.rest.errors import (
-    UNKNOWN_PATH_CODE,
-    WRONG_METHOD_CODE,
     error_body,
     internal_body,
     status_of,
@@ -38,14 +36,11 @@ from omsd.domain.access import ANYBODY, Principal
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.signature import SignedRequest
 from omsd.service.audit import CANCELLED, OK, audit
-from omsd.service.identifiers import validate_project_id
 from omsd.telemetry.logging import bind_log_context, debug_switch, get_logger
 
 MAX_CALLS = 1024
 JSON = "application/json;charset=utf-8"
 REQUEST_ID = "X-Request-Id"
-# What clients send when they were not told their project.
-_NO_PROJECT = "{project_id}"
 _HOST = re.compile(r"[A-Za-z0-9._\-\[\]:]{1,300}")
 # In the log alone, as other servers write it: the connection ended first.
 _NOT_ANSWERED = 499
@@ -93,15 +88,6 @@ class Outgoing:
     body: bytes = b""
 
 
-class _PathError(RequestError):
-    """status: 404 or 405, whatever the route."""
-
-    def __init__(self, code: str, message: str, status: int, allowed: str = "") -> None:
-        super().__init__(code, message, refusal=Refusal.NOT_FOUND)
-        self.status = status
-        self.allowed = allowed
-
-
 class TooLargeError(RequestError):
     """The body is larger than is read."""
 
@@ -115,7 +101,7 @@ class RestApp:
         self._running = 0
         self._draining = False
         self.routes = (*self._own_routes(), *API_ROUTES)
-        self._table = _Table(self.routes)
+        self._table = RouteTable(self.routes)
         self._document = openapi.document(self.routes)
         self._recent = RecentAnswers()
 
@@ -160,7 +146,7 @@ class RestApp:
         raw_path, _, raw_query = incoming.target.partition("?")
         route, path = self._table.find(incoming.method, raw_path)
         attempt.route, attempt.path = route, path
-        _check_project(path)
+        check_project(path)
         data = await incoming.read()
         caller = ANYBODY
         if route.access is not Access.OPEN:
@@ -253,65 +239,9 @@ class _Attempt:
         return self.route.name if self.route else ""
 
 
-class _Table:
-    """Routes by path; decoders of their bodies by name."""
-
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self._by_length: dict[int, list[tuple[str, ...]]] = {}
-        self._by_path: dict[tuple[str, ...], dict[str, Route]] = {}
-        for route in routes:
-            self._by_path.setdefault(route.segments, {})[route.method] = route
-        for segments in self._by_path:
-            self._by_length.setdefault(len(segments), []).append(segments)
-        for templates in self._by_length.values():
-            # Words before parameters: /tasks/batch-update is no task.
-            templates.sort(key=lambda segments: [segment.startswith("{") for segment in segments])
-        self.decoders = {
-            route.name: msgspec.json.Decoder(route.body) for route in routes if route.body is not None
-        }
-
-    def find(self, method: str, raw_path: str) -> tuple[Route, MappingProxyType[str, str]]:
-        """The route, and the values of its parameters. Raises RequestError: 404 for an unknown path, 405 for a wrong method."""
-        try:
-            given = [unquote(segment, errors="strict") for segment in raw_path[1:].split("/")]
-        except UnicodeDecodeError as error:
-            raise RequestError("OMS.0002", "the path must be UTF-8, URL-encoded") from error
-        for template in self._by_length.get(len(given), ()):
-            values = _match(template, given)
-            if values is not None:
-                routes = self._by_path[template]
-                if method in routes:
-                    return routes[method], MappingProxyType(values)
-                allowed = ", ".join(sorted(routes))
-                raise _PathError(WRONG_METHOD_CODE, f"the method must be {allowed}", 405, allowed)
-        raise _PathError(UNKNOWN_PATH_CODE, "there is no such path", 404)
-
-
-def _match(template: tuple[str, ...], given: Sequence[str]) -> dict[str, str] | None:
-    values: dict[str, str] = {}
-    for wanted, segment in zip(template, given, strict=True):
-        if wanted.startswith("{"):
-            if not segment:
-                return None
-            values[wanted[1:-1]] = segment
-        elif wanted != segment:
-            return None
-    return values
-
-
-def _check_project(path: Mapping[str, str]) -> None:
-    project_id = path.get("project_id")
-    if project_id == _NO_PROJECT:
-        raise RequestError.of_field(
-            "OMS.0064", "project_id", "the client has no project ID; give it one beside its keys"
-        )
-    if project_id is not None:
-        validate_project_id(project_id)
-
-
 def _refused(error: RequestError, route: Route | None, version: Version) -> Answer:
     body = error_body(error, version)
-    if isinstance(error, _PathError):
+    if isinstance(error, PathError):
         return Answer(body, error.status, (("Allow", error.allowed),) if error.allowed else ())
     if isinstance(error, TooLargeError):
         return Answer(body, 413)
