@@ -15,11 +15,13 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import uvloop
 
@@ -145,47 +147,68 @@ async def _answers(asking: asyncio.subprocess.Process) -> tuple[tuple[float, ...
     return tuple(found["took_ms"]), found["errors"]
 
 
+class _Caller(asyncio.Protocol):
+    """One connection, and a question a second on it; as little work of its own as can be, for it shares the cores."""
+
+    def __init__(self, told: _Told) -> None:
+        self._told = told
+        self._answer = b""
+        self._began = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def begin(self, questions: Iterator[bytes], delay_s: float) -> None:
+        """Ask after this time, then once a second."""
+        self._questions = questions
+        asyncio.get_running_loop().call_later(delay_s, self._ask)
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, end, body = self._answer.partition(b"\r\n\r\n")
+        if not end or len(body) < int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]):
+            return
+        took_s = time.monotonic() - self._began
+        self._told.took_ms.append(took_s * 1000)
+        self._told.errors += not head.startswith(b"HTTP/1.1 200 ")
+        self._answer = b""
+        asyncio.get_running_loop().call_later(max(0.0, INTERVAL_S - took_s), self._ask)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._told.errors += not self._told.stopping
+
+    def _ask(self) -> None:
+        if not self._told.stopping:
+            self._began = time.monotonic()
+            self._transport.write(next(self._questions))
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the callers found."""
+
+    took_ms: list[float] = field(default_factory=list)
+    errors: int = 0
+    stopping: bool = False
+
+
 async def _call_all(callers: int, port: int) -> None:
     """What the process of the callers does: connect, read the id of the task, ask until the next line."""
-    took_ms: list[float] = []
-    errors = 0
-    stopping = asyncio.Event()
-    connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(callers)]
+    told = _Told()
+    loop = asyncio.get_running_loop()
+    connected = [
+        (await loop.create_connection(lambda: _Caller(told), "127.0.0.1", port))[1] for _ in range(callers)
+    ]
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     task_id = int(await asyncio.to_thread(sys.stdin.readline))
     paths = (f"/v2/{_PROJECT}/tasks/{task_id}", f"/v2/{_PROJECT}/tasks?limit=10", f"/v2/{_PROJECT}/tasks")
-
-    async def caller(number: int) -> None:
-        nonlocal errors
-        await asyncio.sleep(INTERVAL_S * number / callers)
-        reader, writer = connections[number]
-        turn = number
-        while not stopping.is_set():
-            began = time.monotonic()
-            writer.write(f"GET {paths[turn % len(paths)]} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-            await reader.readexactly(length)
-            took_ms.append((time.monotonic() - began) * 1000)
-            errors += not head.startswith(b"HTTP/1.1 200 ")
-            turn += 1
-            await asyncio.sleep(max(0.0, INTERVAL_S - (time.monotonic() - began)))
-        writer.close()
-
-    async def guarded(number: int) -> None:
-        nonlocal errors
-        try:
-            await caller(number)
-        except (OSError, asyncio.IncompleteReadError):
-            errors += 1
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(callers):
-            group.create_task(guarded(number))
-        await asyncio.to_thread(sys.stdin.readline)
-        stopping.set()
-    sys.stdout.write(json.dumps({"took_ms": took_ms, "errors": errors}))
+    questions = [f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode() for path in paths]
+    for number, caller in enumerate(connected):
+        caller.begin(islice(cycle(questions), number % len(paths), None), INTERVAL_S * number / callers)
+    await asyncio.to_thread(sys.stdin.readline)
+    told.stopping = True
+    sys.stdout.write(json.dumps({"took_ms": told.took_ms, "errors": told.errors}))
 
 
 async def _fill(server: S3Server, bucket: str, size: Size) -> None:
