@@ -250,8 +250,10 @@ def run_async(work: Coroutine[Any, Any, Exit | None]) -> Exit:
 
 def _exit_of(error: CallError) -> Exit:
     if error.violations:
-        for violation in error.violations:
-            complain(f"{error.code} {violation.field}: {violation.description}")
+        first, *others = error.violations
+        complain(f"{error.code} {first.field}: {first.description}")
+        for other in others:  # The code is that of the first.
+            complain(f"{other.field}: {other.description}")
     else:
         complain(f"{error.code} {error.message}".strip())
     if error.unreachable:
