@@ -20,6 +20,7 @@ from omsd.engine.records import changing, failed_of, record_of, success_of, with
 from omsd.engine.restore import Deferred, ask_for_restore, defer
 from omsd.engine.servercopy import ServerCopier
 from omsd.engine.stream import BodyTap, BytesBody, PacedBody
+from omsd.engine.unsized import SizedReading
 from omsd.engine.uploads import settle_doubt
 from omsd.ports.objectstore import (
     Checksums,
@@ -249,6 +250,8 @@ class ObjectCopier:
         try:
             with AT_SOURCE:
                 reading = await self._ctx.source.read(listed.key, if_match=listed.etag)
+            if reading.size_bytes < 0:
+                reading = SizedReading(reading, listed.size_bytes)
             try:
                 if self._goes_whole(reading):
                     outcome = await self._put_whole(candidate, reading, listed, target_key)
@@ -264,7 +267,7 @@ class ObjectCopier:
     def _goes_whole(self, reading: Reading) -> bool:
         """Small ones, and those whose checksum the destination would verify if only it were known before the first byte."""
         settings, abilities = self._ctx.settings, self._ctx.destination.abilities
-        if not 0 <= reading.size_bytes <= settings.single_put_max_bytes:
+        if reading.size_bytes > settings.single_put_max_bytes:
             return False
         if reading.size_bytes <= settings.whole_max_bytes:
             return True

@@ -26,12 +26,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered; Content-Length is added, unless the headers name one. closes: and the connection ends."""
+    """What is answered; Content-Length is added, unless the headers name one or it is unsized. closes: and the connection ends."""
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     closes: bool = False
+    unsized: bool = False
 
 
 Script = Callable[[Seen], Reply]
@@ -69,7 +70,7 @@ class ScriptedServer:
 
     @staticmethod
     def _rendered(method: str, reply: Reply) -> bytes:
-        headers = {"Content-Length": str(len(reply.body)), **reply.headers}
+        headers = {**({} if reply.unsized else {"Content-Length": str(len(reply.body))}), **reply.headers}
         lines = [f"HTTP/1.1 {reply.status} Because", *(f"{name}: {value}" for name, value in headers.items())]
         body = b"" if method == "HEAD" else reply.body
         return "\r\n".join([*lines, "", ""]).encode() + body

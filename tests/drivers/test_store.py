@@ -196,6 +196,21 @@ async def test_another_range_than_the_one_asked_is_malformed(
         assert raised.kind is StoreErrorKind.MALFORMED
 
 
+async def test_a_head_that_tells_no_size_is_malformed(open_store: OpenStore) -> None:
+    async with scripted(always(Reply(200, headers=MODIFIED, closes=True, unsized=True))) as server:
+        raised = await failing(open_store(server.url).head("k"))
+        assert raised.kind is StoreErrorKind.MALFORMED
+        assert "does not tell the size" in raised.message
+
+
+async def test_a_body_that_tells_no_size_is_read_to_the_end_of_its_connection(open_store: OpenStore) -> None:
+    async with scripted(always(Reply(200, b"abc", MODIFIED, closes=True, unsized=True))) as server:
+        reading = await open_store(server.url).read("k")
+        assert reading.size_bytes == -1
+        assert await reading.read_all(3) == b"abc"
+        await reading.close()
+
+
 async def test_a_body_cut_off_is_truncated(open_store: OpenStore) -> None:
     reply = Reply(200, b"abc", {**MODIFIED, "Content-Length": "10"}, closes=True)
     async with scripted(always(reply)) as server:

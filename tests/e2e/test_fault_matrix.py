@@ -30,6 +30,8 @@ KINDS: dict[str, Callable[[int], Fault]] = {
     "a lost answer": lambda skip: Fault(Kind.LOSE, skip=skip),
     "a silence": lambda skip: Fault(Kind.SILENCE, skip=skip),
     "an answer cut short": lambda skip: Fault(Kind.TRUNCATE, skip=skip, at=3),
+    "an answer without length": lambda skip: Fault(Kind.UNSIZED, skip=skip),
+    "an answer without length, cut short": lambda skip: Fault(Kind.UNSIZED, skip=skip, at=-3),
     "an answer too long": lambda skip: Fault(Kind.OVERRUN, skip=skip, at=3),
 }
 READS: dict[str, Callable[[int], Fault]] = {

@@ -32,6 +32,7 @@ class Kind(Enum):
     TRUNCATE = auto()  # the answer's body ends after `at` bytes, the connection is closed
     OVERRUN = auto()  # `at` bytes more than the answer announced
     LENGTHEN = auto()  # the answer announces `at` bytes more, and they come
+    UNSIZED = auto()  # the answer announces no length; its body, or its first bytes up to `at` if that is given, ends the connection
     STALL = auto()  # the answer's head and `at` bytes of its body come, then nothing
     SILENCE = auto()  # no byte of an answer
     ANSWER = auto()  # our own answer, the server never sees the request
@@ -338,6 +339,11 @@ class FaultProxy:
                 await _send(writer, longer, body, chunked=False)
                 writer.write(b"x" * fault.at)
                 await writer.drain()
+            case Kind.UNSIZED:
+                unsized = answer.without("content-length").without("transfer-encoding")
+                kept = _first(body, _offset(fault.at, length)) if fault.at else body
+                await _send(writer, unsized.with_header("Connection", "close"), kept, chunked=False)
+                raise _Cut
             case Kind.OVERRUN:
                 await _send(writer, answer, body, chunked=chunked)
                 writer.write(b"x" * fault.at)

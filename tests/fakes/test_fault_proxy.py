@@ -221,6 +221,26 @@ def test_a_lost_answer_comes_after_the_server_acted(
     assert Origin.stored["/p"] == BODY
 
 
+@pytest.mark.parametrize("path", ["/f", "/chunked"])
+def test_an_answer_without_length_ends_with_its_connection(
+    proxy: FaultProxy, client: http.client.HTTPConnection, path: str
+) -> None:
+    proxy.add(Fault(Kind.UNSIZED))
+    client.request("GET", path)
+    answer = client.getresponse()
+    assert (answer.getheader("Content-Length"), answer.getheader("Transfer-Encoding")) == (None, None)
+    assert answer.read() == BODY
+    client.close()
+    assert ask(client, path)[1] == BODY
+
+
+def test_of_an_answer_without_length_bytes_may_be_missing(
+    proxy: FaultProxy, client: http.client.HTTPConnection
+) -> None:
+    proxy.add(Fault(Kind.UNSIZED, at=-3))
+    assert ask(client)[1] == BODY[:-3]
+
+
 def test_a_reset_comes_before_the_server_acts(proxy: FaultProxy, client: http.client.HTTPConnection) -> None:
     proxy.add(Fault(Kind.RESET))
     with pytest.raises(ConnectionResetError):

@@ -96,7 +96,11 @@ class S3Store:
         """The object's head."""
         answer = await self.bucket.send(Call("HeadObject", "HEAD", key, signed=self._read_headers))
         try:
-            return head_of(key, answer.head.headers, length_of(answer.head.headers), self._profile)
+            headers = answer.head.headers
+            size_bytes = length_of(headers)
+            if size_bytes < 0:
+                raise malformed(f"HeadObject {key}: the answer does not tell the size")
+            return head_of(key, headers, size_bytes, self._profile)
         finally:
             await answer.close()
 
