@@ -21,7 +21,8 @@ from tests.e2e.harness import (
     request,
     wait_for,
 )
-from tests.fakes.fault_proxy import FaultProxy, s3_error
+from tests.fakes.fault_proxy import FaultProxy
+from tests.fakes.faults import s3_error
 from tests.servers import S3Server
 
 MIB = 1024 * 1024

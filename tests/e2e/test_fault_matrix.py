@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e.harness import SUCCEEDED, Daemon, ended, node, request
-from tests.fakes.fault_proxy import Fault, FaultProxy, Kind, s3_error
+from tests.fakes.fault_proxy import FaultProxy
+from tests.fakes.faults import Fault, Kind, s3_error
 from tests.servers import S3Server
 
 MIB = 1024 * 1024

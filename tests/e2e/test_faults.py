@@ -11,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.harness import FAILED, SUCCEEDED, Daemon, ended, migrated, node, request, wait_for
-from tests.fakes.fault_proxy import Fault, FaultProxy, Kind, s3_error
+from tests.fakes.fault_proxy import FaultProxy
+from tests.fakes.faults import Fault, Kind, s3_error
 from tests.servers import S3Server
 
 MIB = 1024 * 1024

@@ -21,7 +21,8 @@ from tests.e2e.group_harness import (
     wait_for_group,
 )
 from tests.e2e.harness import SUCCEEDED, Daemon, migrated, node, read_list
-from tests.fakes.fault_proxy import FaultProxy, s3_error
+from tests.fakes.fault_proxy import FaultProxy
+from tests.fakes.faults import s3_error
 from tests.servers import S3Server
 from tests.waiting import PATIENCE_S
 

@@ -27,7 +27,8 @@ from tests.e2e.harness import (
     request,
     wait_for,
 )
-from tests.fakes.fault_proxy import Fault, FaultProxy, Kind
+from tests.fakes.fault_proxy import FaultProxy
+from tests.fakes.faults import Fault, Kind
 from tests.servers import S3Server
 
 MIB = 1024 * 1024

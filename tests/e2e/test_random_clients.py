@@ -43,7 +43,8 @@ from tests.e2e.zoos import (
     sync_zoo,
     task_zoo,
 )
-from tests.fakes.fault_proxy import Fault, FaultProxy, Kind
+from tests.fakes.fault_proxy import FaultProxy
+from tests.fakes.faults import Fault, Kind
 from tests.servers import S3Server
 from tests.service.test_model import LEGAL
 from tests.waiting import PATIENCE_S

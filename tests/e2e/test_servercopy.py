@@ -12,7 +12,8 @@ import pytest
 from omsd.pb.v1 import types_pb2
 from tests.e2e.harness import SUCCEEDED, Daemon, ended, migrated, node, request
 from tests.e2e.test_main_job import ZOO
-from tests.fakes.fault_proxy import Fault, FaultProxy, Kind, Seen, s3_error
+from tests.fakes.fault_proxy import FaultProxy, Seen
+from tests.fakes.faults import Fault, Kind, s3_error
 from tests.servers import S3Server
 
 MIB = 1024 * 1024

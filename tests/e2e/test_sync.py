@@ -19,7 +19,8 @@ from tests.e2e.sync_harness import (
     sync_reached,
     sync_request,
 )
-from tests.fakes.fault_proxy import FaultProxy, s3_error
+from tests.fakes.fault_proxy import FaultProxy
+from tests.fakes.faults import s3_error
 from tests.servers import S3Server
 
 MIB = 1024 * 1024

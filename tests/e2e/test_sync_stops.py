@@ -18,7 +18,8 @@ from tests.e2e.sync_harness import (
     sync_reached,
     sync_request,
 )
-from tests.fakes.fault_proxy import Fault, FaultProxy, Kind
+from tests.fakes.fault_proxy import FaultProxy
+from tests.fakes.faults import Fault, Kind
 from tests.servers import S3Server
 from tests.waiting import PATIENCE_S, until
 

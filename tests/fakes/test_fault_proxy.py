@@ -17,7 +17,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.fakes.fault_proxy import Fault, FaultProxy, Kind, s3_error
+from tests.fakes.fault_proxy import FaultProxy
+from tests.fakes.faults import Fault, Kind, s3_error
 from tests.servers import S3Server
 from tests.waiting import PATIENCE_S
 
