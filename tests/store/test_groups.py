@@ -28,7 +28,7 @@ from omsd.ports.taskstore import CorruptRowError, TaskQuery, TaskStoreError
 from omsd.store.groups import SqliteGroupStore
 from omsd.store.sql import load_queries
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore
-from tests.store.test_sqlite import KEYS, SECRET, SPEC, new_task
+from tests.store.harness import KEYS, SECRET, SPEC, new_task
 
 GROUP = GroupId("g1")
 

@@ -42,7 +42,7 @@ from omsd.store.notices import SqliteNoticeStore
 from omsd.store.sql import load_migrations
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore
 from omsd.store.syncs import SqliteSyncStore
-from tests.store.test_sqlite import KEYS, new_task
+from tests.store.harness import KEYS, new_task
 from tests.store.test_syncs import NUMBER, events
 from tests.store.test_syncs import task as sync_task
 
