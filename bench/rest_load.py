@@ -28,7 +28,8 @@ import uvloop
 from bench.measure import cpu_s
 from omsd.cli.task_client import TaskClient
 from tests.e2e.harness import FAILED, SUCCEEDED, Daemon, ended, node, request
-from tests.servers import S3Server, free_port, start_seaweed
+from tests.processes import free_port
+from tests.servers import S3Server, start_seaweed
 
 _RESULTS = Path(__file__).parent / "RESULTS.md"
 _TITLE = "## Callers of the REST API"

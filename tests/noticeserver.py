@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.servers import Process, start_module
+from tests.processes import Process, start_module
 
 # What SMN says.
 PUBLISHED: dict[str, Any] = {"status": 200, "body": '{"request_id":"r1","message_id":"m1"}'}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.servers import Process, S3Server
+from tests.processes import Process
+from tests.servers import S3Server
 from tests.waiting import PATIENCE_S
 
 

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tests.servers import Process, start_module
+from tests.processes import Process, start_module
 
 
 def _name(path: str) -> str:

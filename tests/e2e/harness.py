@@ -18,7 +18,8 @@ from urllib.parse import unquote
 from omsd.cli.client import CallError, ServerAddress
 from omsd.cli.task_client import TaskClient
 from omsd.pb.v1 import task_pb2, types_pb2
-from tests.servers import Process, S3Server, free_port
+from tests.processes import Process, free_port
+from tests.servers import S3Server
 from tests.waiting import PATIENCE_S, until
 
 # How long a whole task may take: it only ends what hangs.

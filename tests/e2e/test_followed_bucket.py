@@ -10,7 +10,8 @@ from urllib.request import Request, urlopen
 
 from tests.e2e.harness import Daemon
 from tests.e2e.sync_harness import drained, sync_client, sync_request
-from tests.servers import S3Server, free_port, seaweed_ports, start_seaweed
+from tests.processes import free_port
+from tests.servers import S3Server, seaweed_ports, start_seaweed
 from tests.waiting import PATIENCE_S
 
 MIB = 1024 * 1024

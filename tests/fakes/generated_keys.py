@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from tests.servers import Process, start_module
+from tests.processes import Process, start_module
 from tests.waiting import PATIENCE_S
 
 

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from omsd.domain.passwords import hash_password
 from tests.e2e.harness import TASK_DEADLINE_S, Daemon
-from tests.servers import S3Server, free_port
+from tests.processes import free_port
+from tests.servers import S3Server
 
 REGION = "local-1"
 PROJECT = "0215ef11e49d4743be23dd97a156aaaa"

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.processes import free_port
 from tests.rest.harness import PROJECT, Http, RestDaemon
-from tests.servers import free_port
 
 TASKS = f"/v2/{PROJECT}/tasks"
 
