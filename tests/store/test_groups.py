@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,7 +144,7 @@ async def test_keys_of_a_group_are_sealed_for_it_alone(
     assert await groups.group_credentials(one) == KEYS
     await tasks.commit([DropGroupCredentials(one.number)])
     assert await groups.group_credentials(one) is None
-    with sqlite3.connect(tmp_path / DATABASE_FILE) as raw:
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as raw, raw:
         raw.execute("UPDATE group_credentials SET number = 1")
         raw.commit()
     with pytest.raises(TaskStoreError):
@@ -203,7 +204,7 @@ async def test_sums_are_those_of_the_tasks(tasks: SqliteTaskStore, groups: Sqlit
 
 
 async def test_sums_are_read_from_the_index_alone(tasks: SqliteTaskStore, tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / DATABASE_FILE) as raw:
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as raw, raw:
         wanted = {"group_id": "g1", "without": "[]"}
         plan = raw.execute("EXPLAIN QUERY PLAN " + load_queries()["group_sums"], wanted).fetchall()
     assert any("COVERING INDEX tasks_by_group (group_id=?" in row[3] for row in plan), plan
@@ -230,7 +231,7 @@ async def test_a_damaged_group_is_refused(
     tasks: SqliteTaskStore, groups: SqliteGroupStore, tmp_path: Path
 ) -> None:
     await tasks.commit([InsertGroup(new_group())])
-    with sqlite3.connect(tmp_path / DATABASE_FILE) as raw:
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as raw, raw:
         raw.execute("UPDATE task_groups SET position = '{\"nonsense\": 1}'")
         raw.commit()
     with pytest.raises(CorruptRowError, match="g1"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,9 +184,8 @@ async def test_a_damaged_shard_row_is_noticed(tmp_path: Path, damage: str) -> No
     await store.commit(
         [InsertTask(new_task()), AddShards((Shard(ShardId(5), TaskId(1), 1, ShardKind.KEYS, keys=("a",)),))]
     )
-    with sqlite3.connect(tmp_path / DATABASE_FILE) as direct:
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as direct, direct:
         direct.execute(f"UPDATE shards SET {damage}")
-    direct.close()
     with pytest.raises(CorruptRowError, match="shard 5 of task 1"):
         await store.get_shard(ShardId(5))
     await store.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,7 +133,7 @@ async def test_a_deleted_task_leaves_nothing(
     await syncs.commit([DeleteSync(NUMBER)])
     assert await syncs.tasks() == (task(4),)
     assert await syncs.secrets() == {4: b"other"}
-    with sqlite3.connect(tmp_path / DATABASE_FILE) as other:
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as other, other:
         for table in ("sync_credentials", "sync_events", "sync_uploads", "sync_figures"):
             assert other.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
     other.close()
@@ -164,7 +165,7 @@ async def test_keys_are_sealed_for_their_task_and_dropped_on_demand(
     syncs: SqliteSyncStore, tmp_path: Path
 ) -> None:
     await syncs.commit([InsertSync(task()), InsertSync(task(4)), PutSyncCredentials(task(), KEYS)])
-    with sqlite3.connect(tmp_path / DATABASE_FILE) as other:
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as other, other:
         (sealed,) = other.execute("SELECT sealed FROM sync_credentials").fetchone()
         assert b"SECRET1" not in sealed
         other.execute("INSERT INTO sync_credentials VALUES (4, ?)", (sealed,))
@@ -177,7 +178,7 @@ async def test_keys_are_sealed_for_their_task_and_dropped_on_demand(
 
 async def test_a_damaged_row_is_named(syncs: SqliteSyncStore, tmp_path: Path) -> None:
     await syncs.commit([InsertSync(task())])
-    with sqlite3.connect(tmp_path / DATABASE_FILE) as other:
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as other, other:
         other.execute("UPDATE sync_tasks SET spec = '{'")
     other.close()
     with pytest.raises(CorruptRowError, match="id-3"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ async def fill(state_dir: Path) -> None:
 
 def rows_of(path: Path, columns: dict[str, list[str]] | None = None) -> Rows:
     """All rows by table; of each table these columns, if they are given."""
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.row_factory = sqlite3.Row
         tables = columns or {table: ["*"] for table in _tables(database)}
         return {
@@ -116,7 +117,7 @@ def as_of(state_dir: Path, version: int) -> dict[str, list[str]]:
     for left in state_dir.glob(f"{DATABASE_FILE}*"):
         left.unlink()
     columns: dict[str, list[str]] = {}
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         for script in load_migrations()[:version]:
             database.executescript(script)
         for table in _tables(database):
@@ -149,7 +150,7 @@ async def test_what_an_earlier_schema_had_is_all_there(tmp_path: Path, version: 
     # Which creations count is told anew by the migration that began to count them.
     for table in before.keys() - {"creations"}:
         assert after[table] == before[table], table
-    with sqlite3.connect(tmp_path / DATABASE_FILE) as database:
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as database, database:
         assert database.execute("PRAGMA user_version").fetchone() == (len(load_migrations()),)
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []

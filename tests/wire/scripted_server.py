@@ -133,5 +133,8 @@ async def scripted(
         yield server
     finally:
         listener.close()
-        await listener.wait_closed()
-        await server.stop()
+        try:
+            await server.stop()
+        finally:
+            # From Python 3.12 on it waits for connections, too.
+            await listener.wait_closed()
