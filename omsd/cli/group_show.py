@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from omsd.cli.show import (
-    duration_text,
-    enum_word,
-    notice_text,
-    place_text,
-    size_text,
-    time_text,
-)
+from omsd.cli.show import duration_text, enum_word, notice_text, place_text, size_text, time_text
 from omsd.pb.v1 import group_pb2, types_pb2
 
 

@@ -15,14 +15,7 @@ from omsd.engine.digest import combine
 from omsd.engine.largework import LargeWork, PartsElsewhereError
 from omsd.engine.parts import PartSender, RangeSource
 from omsd.engine.uploads import abort_upload, complete_upload, look, open_upload
-from omsd.ports.objectstore import (
-    Checksums,
-    CopySource,
-    ObjectHead,
-    PartReceipt,
-    PutOptions,
-    PutReceipt,
-)
+from omsd.ports.objectstore import Checksums, CopySource, ObjectHead, PartReceipt, PutOptions, PutReceipt
 
 
 class MultipartCopy:

@@ -12,14 +12,7 @@ from omsd.domain.errors import Side, StoreError, StoreErrorKind
 from omsd.engine.context import AT_COPY, AT_DESTINATION, AT_SOURCE, GaveUpError, ShardContext
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.multipart import MultipartCopy
-from omsd.ports.objectstore import (
-    Checksums,
-    CopySource,
-    ListedObject,
-    ObjectHead,
-    PutOptions,
-    PutReceipt,
-)
+from omsd.ports.objectstore import Checksums, CopySource, ListedObject, ObjectHead, PutOptions, PutReceipt
 
 _is_md5 = re.compile("[0-9a-f]{32}").fullmatch
 

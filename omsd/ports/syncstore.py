@@ -10,13 +10,7 @@ from omsd.domain.model import TaskCredentials
 from omsd.domain.shards import OpenUpload, UploadIntent
 from omsd.domain.sync import EventId, SyncEvent, SyncNumber, SyncTask
 from omsd.domain.sync_figures import Figures, TimedFigures
-from omsd.ports.taskchanges import (
-    DropIntent,
-    DropUpload,
-    PutIntent,
-    PutSweep,
-    PutUpload,
-)
+from omsd.ports.taskchanges import DropIntent, DropUpload, PutIntent, PutSweep, PutUpload
 
 
 @dataclass(frozen=True, slots=True)

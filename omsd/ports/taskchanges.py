@@ -15,14 +15,7 @@ from omsd.domain.model import (
     TaskId,
 )
 from omsd.domain.quotas import CreationKind
-from omsd.domain.shards import (
-    Checkpoint,
-    OpenUpload,
-    SentPart,
-    Shard,
-    UploadIntent,
-    UploadPlan,
-)
+from omsd.domain.shards import Checkpoint, OpenUpload, SentPart, Shard, UploadIntent, UploadPlan
 from omsd.ports.groupstore import GroupChange
 from omsd.ports.notices import AddNotice, DropNotices
 

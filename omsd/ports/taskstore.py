@@ -19,13 +19,7 @@ from omsd.domain.model import (
     TaskState,
 )
 from omsd.domain.quotas import CreationKind
-from omsd.domain.shards import (
-    KeptUpload,
-    OpenUpload,
-    Shard,
-    ShardKind,
-    UploadIntent,
-)
+from omsd.domain.shards import KeptUpload, OpenUpload, Shard, ShardKind, UploadIntent
 from omsd.ports.taskchanges import Change, FailedObject
 
 

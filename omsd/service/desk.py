@@ -20,10 +20,7 @@ from omsd.domain.model import (
 from omsd.domain.plan import ShardDraft, plan_retry
 from omsd.domain.task_machine import Start
 from omsd.ports.clock import Clock
-from omsd.ports.taskchanges import (
-    InsertTask,
-    PutCredentials,
-)
+from omsd.ports.taskchanges import InsertTask, PutCredentials
 from omsd.ports.taskstore import CredentialsUnreadableError, TaskStore
 from omsd.scheduler.scheduler import Scheduler
 from omsd.service.accounts import Accounts

@@ -41,9 +41,7 @@ from omsd.domain.questions import FindListFiles, MeasureStretch
 from omsd.domain.quotas import DAY_MS, CreationKind
 from omsd.ports.clock import Clock
 from omsd.ports.groupstore import GroupStore, InsertGroup, PurgeGroups, PutGroupCredentials
-from omsd.ports.taskchanges import (
-    NoteCreation,
-)
+from omsd.ports.taskchanges import NoteCreation
 from omsd.ports.taskstore import CredentialsUnreadableError
 from omsd.scheduler.scheduler import Scheduler
 from omsd.service.calls import ChangeGroup, CreateGroup

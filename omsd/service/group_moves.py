@@ -6,15 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from omsd.domain.group import GroupState, GroupSums
-from omsd.domain.group_machine import (
-    Act,
-    Effect,
-    GroupEvent,
-    SetWindows,
-    add_active,
-    evolve,
-    step,
-)
+from omsd.domain.group_machine import Act, Effect, GroupEvent, SetWindows, add_active, evolve, step
 from omsd.domain.model import TaskCredentials
 from omsd.domain.notice_facts import group_facts_of
 from omsd.domain.notices import group_owner

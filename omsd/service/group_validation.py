@@ -10,14 +10,7 @@ from dataclasses import dataclass
 from omsd.domain.catalogue import parse_cloud_type
 from omsd.domain.errors import RequestError
 from omsd.domain.group import GroupState
-from omsd.domain.model import (
-    BandwidthWindow,
-    CloudType,
-    Credentials,
-    TaskCredentials,
-    TaskSpec,
-    TaskType,
-)
+from omsd.domain.model import BandwidthWindow, CloudType, Credentials, TaskCredentials, TaskSpec, TaskType
 from omsd.service.barred import GROUP_TYPE_BARRED, START_BARRED
 from omsd.service.choices import GROUP_TYPES
 from omsd.service.findings import Findings

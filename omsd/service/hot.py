@@ -21,10 +21,7 @@ from omsd.domain.model import (
 )
 from omsd.domain.shards import Checkpoint, OpenUpload, Shard
 from omsd.ports.groupstore import UpdateGroup
-from omsd.ports.taskchanges import (
-    Change,
-    UpdateTask,
-)
+from omsd.ports.taskchanges import Change, UpdateTask
 from omsd.ports.taskstore import OpenUploads
 from omsd.service.calls import Call, Made
 

@@ -20,10 +20,7 @@ from omsd.domain.shards import Shard, ShardKind
 from omsd.domain.task_machine import Decisive, Planned, Recovered, SlotGranted
 from omsd.ports.clock import Clock
 from omsd.ports.listspool import ListSpool
-from omsd.ports.taskchanges import (
-    LeaseShard,
-    NoteCreation,
-)
+from omsd.ports.taskchanges import LeaseShard, NoteCreation
 from omsd.ports.taskstore import CorruptRowError, TaskStore
 from omsd.scheduler.orders import GrantSlot, LeaseShards, Order, PreflightFailed, PreflightPassed
 from omsd.scheduler.scheduler import Scheduler

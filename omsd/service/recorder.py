@@ -7,10 +7,7 @@ from dataclasses import replace
 from omsd.domain.model import ListPart, ListRecords, ListUpload, Outcome, OutcomeKind
 from omsd.domain.object_lists import list_key, next_part
 from omsd.ports.listspool import Lines, ListSpool
-from omsd.ports.taskchanges import (
-    DropListPart,
-    PutListPart,
-)
+from omsd.ports.taskchanges import DropListPart, PutListPart
 from omsd.service.hot import HotTask, Stage
 
 

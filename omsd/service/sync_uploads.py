@@ -7,26 +7,9 @@ from collections.abc import Callable, Iterator
 
 from omsd.domain.model import ShardId, TaskId
 from omsd.domain.sync import EventId, SyncNumber, work_id_of
-from omsd.ports.objectcopies import (
-    IntentOpen,
-    IntentSettled,
-    UploadClosed,
-    UploadOpened,
-)
-from omsd.ports.syncstore import (
-    DropSyncIntent,
-    DropSyncUpload,
-    PutSyncIntent,
-    PutSyncUpload,
-    SyncChange,
-)
-from omsd.ports.taskchanges import (
-    DropIntent,
-    DropUpload,
-    PutIntent,
-    PutSweep,
-    PutUpload,
-)
+from omsd.ports.objectcopies import IntentOpen, IntentSettled, UploadClosed, UploadOpened
+from omsd.ports.syncstore import DropSyncIntent, DropSyncUpload, PutSyncIntent, PutSyncUpload, SyncChange
+from omsd.ports.taskchanges import DropIntent, DropUpload, PutIntent, PutSweep, PutUpload
 from omsd.service.sync_hot import HotSync, SyncStage
 from omsd.service.sync_inbox import UploadNoted
 from omsd.telemetry.logging import get_logger

@@ -36,12 +36,7 @@ from omsd.service.limits import (
     START_LIMITS,
 )
 from omsd.service.listfiles import check_list_file
-from omsd.service.locations import (
-    ValidationPolicy,
-    check_destination,
-    check_source,
-    is_same_bucket,
-)
+from omsd.service.locations import ValidationPolicy, check_destination, check_source, is_same_bucket
 from omsd.service.needs import (
     BATCH_NEEDS,
     CREATE_NEEDS,

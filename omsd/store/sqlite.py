@@ -24,27 +24,14 @@ from omsd.domain.model import (
 )
 from omsd.domain.quotas import CreationKind
 from omsd.domain.shards import KeptUpload, OpenUpload, Shard, ShardKind, UploadIntent
-from omsd.ports.taskchanges import (
-    Change,
-    FailedObject,
-)
-from omsd.ports.taskstore import (
-    OpenShard,
-    OpenUploads,
-    TaskQuery,
-    TaskStoreError,
-)
+from omsd.ports.taskchanges import Change, FailedObject
+from omsd.ports.taskstore import OpenShard, OpenUploads, TaskQuery, TaskStoreError
 from omsd.store.lock import DirectoryLock
 from omsd.store.pages import PageCache
 from omsd.store.rows import Row, shard_from_row, task_from_row
 from omsd.store.seal import Sealer, load_key
 from omsd.store.sql import load_migrations, load_queries
-from omsd.store.uploadrows import (
-    destination_from_row,
-    intent_from_row,
-    part_from_row,
-    plan_from_text,
-)
+from omsd.store.uploadrows import destination_from_row, intent_from_row, part_from_row, plan_from_text
 from omsd.store.writer import Writer
 from omsd.store.writes import Write, plan_writes
 

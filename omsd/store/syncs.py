@@ -36,13 +36,7 @@ from omsd.ports.syncstore import (
     SyncChange,
     UpdateSync,
 )
-from omsd.ports.taskchanges import (
-    DropIntent,
-    DropUpload,
-    PutIntent,
-    PutSweep,
-    PutUpload,
-)
+from omsd.ports.taskchanges import DropIntent, DropUpload, PutIntent, PutSweep, PutUpload
 from omsd.ports.taskstore import CorruptRowError
 from omsd.store.rows import Row, spec_from_json, spec_to_json
 from omsd.store.sqlite import SqliteTaskStore

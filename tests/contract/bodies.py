@@ -10,13 +10,7 @@ import pytest
 from awscrt import checksums as awscrt_checksums
 
 from omsd.domain.errors import StoreError, StoreErrorKind
-from omsd.ports.objectstore import (
-    ByteSink,
-    Checksums,
-    ListingOrder,
-    ObjectStore,
-    PutOptions,
-)
+from omsd.ports.objectstore import ByteSink, Checksums, ListingOrder, ObjectStore, PutOptions
 
 NOTHING = PutOptions()
 

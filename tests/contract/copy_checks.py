@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from omsd.domain.errors import StoreErrorKind
-from omsd.ports.objectstore import (
-    Checksums,
-    CopySource,
-    ObjectStore,
-    PutOptions,
-)
+from omsd.ports.objectstore import Checksums, CopySource, ObjectStore, PutOptions
 from tests.contract.bodies import NOTHING, ZOO, checksums_of, raises, read
 
 

@@ -11,11 +11,7 @@ from omsd.domain.errors import StoreErrorKind
 from omsd.domain.model import CloudType, StoragePolicy
 from omsd.domain.shards import OpenUpload
 from omsd.domain.storage import policy_of_class
-from omsd.ports.objectstore import (
-    Checksums,
-    ObjectStore,
-    PutOptions,
-)
+from omsd.ports.objectstore import Checksums, ObjectStore, PutOptions
 from tests.contract.bodies import NOTHING, ZOO, Collected, Pushed, checksums_of, in_order, keys, raises, read
 from tests.contract.copy_checks import (
     check_a_copy_has_the_bytes_and_only_the_options_given,

@@ -22,15 +22,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from omsd.clock import SystemClock
 from omsd.domain.notice_text import compose
-from omsd.domain.notices import (
-    Notice,
-    NoticeFacts,
-    NoticeId,
-    NoticeLanguage,
-    SmnConfig,
-    Trigger,
-    task_owner,
-)
+from omsd.domain.notices import Notice, NoticeFacts, NoticeId, NoticeLanguage, SmnConfig, Trigger, task_owner
 from omsd.drivers.addresses import address_policy
 from omsd.drivers.notify.signing import authorization, sdk_date
 from omsd.drivers.notify.sinks import TopicSinks

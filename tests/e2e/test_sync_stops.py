@@ -10,14 +10,7 @@ import pytest
 from omsd.cli.client import CallError
 from omsd.pb.v1 import sync_pb2
 from tests.e2e.harness import Daemon
-from tests.e2e.sync_harness import (
-    drained,
-    send,
-    sync_client,
-    sync_keys_again,
-    sync_reached,
-    sync_request,
-)
+from tests.e2e.sync_harness import drained, send, sync_client, sync_keys_again, sync_reached, sync_request
 from tests.fakes.fault_proxy import FaultProxy
 from tests.fakes.faults import Fault, Kind
 from tests.servers import S3Server

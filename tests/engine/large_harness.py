@@ -15,15 +15,7 @@ from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.large import PartsRun
 from omsd.engine.settings import EngineSettings
 from omsd.ports.objectstore import ObjectStore
-from tests.engine.harness import (
-    KIB,
-    SETTINGS,
-    Report,
-    fill,
-    make_run,
-    memory_store,
-    spec,
-)
+from tests.engine.harness import KIB, SETTINGS, Report, fill, make_run, memory_store, spec
 from tests.fakes.stores import FaultyStore
 
 PART = 8 * KIB

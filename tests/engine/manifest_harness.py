@@ -6,15 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from omsd.domain.events import ShardBatch, ShardEvent, ShardProgress, SpanSplit
-from omsd.domain.model import (
-    Counters,
-    LiveProgress,
-    Outcome,
-    OutcomeKind,
-    ShardId,
-    TaskId,
-    TaskSpec,
-)
+from omsd.domain.model import Counters, LiveProgress, Outcome, OutcomeKind, ShardId, TaskId, TaskSpec
 from omsd.domain.shards import ManifestSpan, Shard, ShardKind
 from omsd.engine.settings import EngineSettings
 from omsd.engine.shard import Emit, ShardRun

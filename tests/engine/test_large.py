@@ -13,15 +13,7 @@ from omsd.domain.shards import LargeObject
 from omsd.drivers.memory import MemoryService
 from omsd.engine.copyprobe import ServerCopying
 from omsd.engine.large import PartsRun
-from tests.engine.harness import (
-    KIB,
-    Report,
-    bodies,
-    fill,
-    make_run,
-    memory_store,
-    range_shard,
-)
+from tests.engine.harness import KIB, Report, bodies, fill, make_run, memory_store, range_shard
 from tests.engine.large_harness import LARGE_SETTINGS, PART, PARTS, Crew, alone, crew_of, data
 from tests.fakes.stores import FaultyStore, failing
 

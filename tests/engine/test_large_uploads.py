@@ -14,13 +14,7 @@ from omsd.domain.shards import OpenUpload, UploadIntent
 from omsd.drivers.memory import MemoryStore
 from omsd.engine.large import PartsRun
 from omsd.ports.objectstore import PutOptions
-from tests.engine.harness import (
-    SETTINGS,
-    Report,
-    bodies,
-    make_run,
-    memory_store,
-)
+from tests.engine.harness import SETTINGS, Report, bodies, make_run, memory_store
 from tests.engine.large_harness import FULL, LARGE_SETTINGS, PARTS, alone, crew_of, data
 from tests.fakes.stores import FaultyStore
 

@@ -8,13 +8,7 @@ from dataclasses import replace
 import pytest
 
 from omsd.domain.events import ShardEvent, ShardProgress
-from omsd.domain.model import (
-    Counters,
-    LiveProgress,
-    Outcome,
-    OutcomeKind,
-    OverwriteMode,
-)
+from omsd.domain.model import Counters, LiveProgress, Outcome, OutcomeKind, OverwriteMode
 from omsd.domain.shards import Checkpoint
 from omsd.engine.manifest import SpanAccount
 from omsd.engine.stream import Meter

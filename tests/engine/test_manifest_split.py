@@ -11,10 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omsd.domain.events import ShardBatch, ShardEvent, ShardProgress, SpanSplit
-from omsd.domain.model import (
-    Counters,
-    Outcome,
-)
+from omsd.domain.model import Counters, Outcome
 from omsd.domain.shards import Checkpoint, Shard
 from omsd.domain.splitting import split_shard
 from omsd.engine.settings import EngineSettings

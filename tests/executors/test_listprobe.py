@@ -8,15 +8,7 @@ import pytest
 
 from omsd.domain.errors import StoreError, StoreErrorKind
 from omsd.domain.manifest import MAX_FILE_BYTES, MAX_FILES, ListsFound
-from omsd.domain.model import (
-    CloudType,
-    Credentials,
-    ListFile,
-    ListFileRef,
-    Location,
-    TaskSpec,
-    TaskType,
-)
+from omsd.domain.model import CloudType, Credentials, ListFile, ListFileRef, Location, TaskSpec, TaskType
 from omsd.drivers.memory import MemoryStore
 from omsd.executors.listprobe import find_lists
 from omsd.ports.objectstore import ListedObject, ListPage, ObjectStore, PutOptions

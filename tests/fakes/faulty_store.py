@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from omsd.ports.taskchanges import (
-    Change,
-)
+from omsd.ports.taskchanges import Change
 from omsd.ports.taskstore import TaskStoreError
 from omsd.store.sqlite import SqliteTaskStore
 

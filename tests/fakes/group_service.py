@@ -7,15 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from omsd.domain.group import GroupNumber, GroupState, MemberTally, PlanPosition, TaskGroup
-from omsd.domain.model import (
-    BandwidthWindow,
-    CloudType,
-    Counters,
-    GroupId,
-    Location,
-    TaskSpec,
-    TaskType,
-)
+from omsd.domain.model import BandwidthWindow, CloudType, Counters, GroupId, Location, TaskSpec, TaskType
 from omsd.service import group_requests
 from omsd.service.group_views import GroupPage, GroupView, WatchedGroup
 from omsd.service.requests import BandwidthRule

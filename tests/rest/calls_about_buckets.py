@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.rest.harness import (
-    REGION,
-    fill,
-)
+from tests.rest.harness import REGION, fill
 from tests.rest.record import Caller
 from tests.servers import S3Server
 from tests.webserver import WebServer, start_web

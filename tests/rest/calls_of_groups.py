@@ -8,12 +8,7 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-from tests.rest.harness import (
-    REGION,
-    contents,
-    fill,
-    until,
-)
+from tests.rest.harness import REGION, contents, fill, until
 from tests.rest.record import Caller
 from tests.rest.wishes import SLOW, keys
 from tests.servers import S3Server

@@ -6,11 +6,7 @@ import asyncio
 import os
 from typing import Any
 
-from tests.rest.harness import (
-    REGION,
-    contents,
-    fill,
-)
+from tests.rest.harness import REGION, contents, fill
 from tests.rest.record import Caller
 from tests.rest.wishes import OBJECTS, SLOW, keys, nodes, reached
 from tests.servers import S3Server

@@ -5,13 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tests.rest.harness import (
-    PROJECT,
-    REGION,
-    contents,
-    fill,
-    until,
-)
+from tests.rest.harness import PROJECT, REGION, contents, fill, until
 from tests.rest.record import RawCaller
 from tests.servers import S3Server
 

@@ -38,11 +38,7 @@ from tests.rest.calls_of_v1 import (  # noqa: F401
     test_v1_tasks_live,
     test_wrong_v1_calls_are_refused_with_the_older_codes,
 )
-from tests.rest.harness import (
-    Http,
-    RestDaemon,
-    sdk_client,
-)
+from tests.rest.harness import Http, RestDaemon, sdk_client
 from tests.rest.record import TABLE, Caller, RawCaller, Record, operations, table
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from tests.rest.harness import (
-    REGION,
-    until,
-)
+from tests.rest.harness import REGION, until
 from tests.rest.record import Caller
 from tests.servers import S3Server
 

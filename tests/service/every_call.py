@@ -21,26 +21,13 @@ from omsd.service.identifiers import (
     validate_task_id,
 )
 from omsd.service.notice_topics import WebhookTopic, notice_topics
-from omsd.service.requests import (
-    BatchUpdateTasks,
-    Dialect,
-    ListFile,
-    ListTasks,
-    SmnConfig,
-    SourceCdn,
-)
+from omsd.service.requests import BatchUpdateTasks, Dialect, ListFile, ListTasks, SmnConfig, SourceCdn
 from omsd.service.sync_requests import ListSyncTasks, StartSyncTask, SyncStatistics
 from omsd.service.syncs import SyncService
 from omsd.service.tasks import TaskService
 from omsd.service.validation import ValidationPolicy, validate_start
 from tests.fakes.clock import FakeClock
-from tests.service.call_forms import (
-    bucket_call,
-    list_file_call,
-    named_call,
-    notice_call,
-    windows_call,
-)
+from tests.service.call_forms import bucket_call, list_file_call, named_call, notice_call, windows_call
 from tests.service.sync_harness import create_sync
 from tests.service.untouched import (
     PROJECT,

@@ -12,9 +12,7 @@ from omsd.domain.catalogue import account_url, endpoint_url, home_region, is_sup
 from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.model import CloudType, TaskState
 from omsd.domain.quotas import CreationKind, Quotas
-from omsd.ports.taskchanges import (
-    NoteCreation,
-)
+from omsd.ports.taskchanges import NoteCreation
 from omsd.service.catalog import CatalogService, ConfiguredEndpoint
 from omsd.service.quotas import QuotaKeeper
 from omsd.store.syncs import SqliteSyncStore

@@ -12,9 +12,7 @@ from omsd.domain.errors import Refusal, RequestError
 from omsd.domain.group import GroupState
 from omsd.domain.model import TaskState
 from omsd.domain.quotas import CreationKind, Quotas
-from omsd.ports.taskchanges import (
-    NoteCreation,
-)
+from omsd.ports.taskchanges import NoteCreation
 from omsd.service.group_planner import ROOM_WAIT_S
 from omsd.service.requests import Dialect, ListTasks
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore

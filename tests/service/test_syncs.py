@@ -14,10 +14,7 @@ from omsd.domain.sync import EventId, SyncState, SyncTaskId
 from omsd.domain.sync_queue import MAX_TRIES
 from omsd.ports.objectcopies import CopyResult, IntentOpen, IntentSettled, UploadClosed, UploadOpened
 from omsd.ports.syncstore import AddEvents
-from omsd.ports.taskchanges import (
-    DropUpload,
-    EndSweep,
-)
+from omsd.ports.taskchanges import DropUpload, EndSweep
 from omsd.service.sync_hot import SyncLimits
 from omsd.service.sync_requests import ListSyncTasks, SyncStatistics
 from tests.service.sync_harness import (

@@ -23,18 +23,8 @@ from omsd.domain.model import (
     TaskSpec,
     TaskType,
 )
-from omsd.service.requests import (
-    BandwidthRule,
-    CreateTask,
-    DstNode,
-    ListFile,
-    SourceCdn,
-    SrcNode,
-)
-from omsd.service.validation import (
-    validate_create,
-    validate_start,
-)
+from omsd.service.requests import BandwidthRule, CreateTask, DstNode, ListFile, SourceCdn, SrcNode
+from omsd.service.validation import validate_create, validate_start
 from tests.service.validation_requests import (
     ANY,
     SECRETS,

@@ -7,16 +7,9 @@ from typing import Any
 
 import pytest
 
-from omsd.domain.model import (
-    Credentials,
-    Priority,
-)
+from omsd.domain.model import Credentials, Priority
 from omsd.service.identifiers import validate_request_id
-from omsd.service.requests import (
-    BandwidthRule,
-    BatchUpdateTasks,
-    ListTasks,
-)
+from omsd.service.requests import BandwidthRule, BatchUpdateTasks, ListTasks
 from omsd.service.validation import (
     ValidatedBatch,
     ValidatedList,
@@ -26,15 +19,7 @@ from omsd.service.validation import (
     validate_list,
     validate_start,
 )
-from tests.service.validation_requests import (
-    ANY,
-    SECRETS,
-    create,
-    fields_of,
-    made,
-    refusal_of,
-    start,
-)
+from tests.service.validation_requests import ANY, SECRETS, create, fields_of, made, refusal_of, start
 
 OPEN_ALL_DAY = BandwidthRule(start="00:00", end="23:59", max_bandwidth=2**20)
 

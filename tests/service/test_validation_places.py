@@ -6,20 +6,10 @@ from typing import Any
 
 import pytest
 
-from omsd.domain.model import (
-    CloudType,
-)
+from omsd.domain.model import CloudType
 from omsd.service.locations import parse_endpoint
-from omsd.service.validation import (
-    ValidationPolicy,
-    validate_create,
-)
-from tests.service.validation_requests import (
-    create,
-    fields_of,
-    made,
-    refused,
-)
+from omsd.service.validation import ValidationPolicy, validate_create
+from tests.service.validation_requests import create, fields_of, made, refused
 
 
 @pytest.mark.parametrize("node", ["src_node", "dst_node"])

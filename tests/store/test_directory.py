@@ -11,10 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from omsd.domain.model import (
-    TaskId,
-    TaskState,
-)
+from omsd.domain.model import TaskId, TaskState
 from omsd.ports.taskchanges import (
     AddFailed,
     DropCredentials,
@@ -23,10 +20,7 @@ from omsd.ports.taskchanges import (
     PutCredentials,
     UpdateTask,
 )
-from omsd.ports.taskstore import (
-    CredentialsUnreadableError,
-    TaskStoreError,
-)
+from omsd.ports.taskstore import CredentialsUnreadableError, TaskStoreError
 from omsd.store.seal import Sealer, load_key
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore
 from tests.store.harness import KEYS, SECRET, new_task

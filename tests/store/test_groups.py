@@ -20,11 +20,7 @@ from omsd.ports.groupstore import (
     PutGroupCredentials,
     UpdateGroup,
 )
-from omsd.ports.taskchanges import (
-    DeleteTask,
-    InsertTask,
-    PutCredentials,
-)
+from omsd.ports.taskchanges import DeleteTask, InsertTask, PutCredentials
 from omsd.ports.taskstore import CorruptRowError, TaskQuery, TaskStoreError
 from omsd.store.groups import SqliteGroupStore
 from omsd.store.sql import load_queries

@@ -10,11 +10,7 @@ from pathlib import Path
 import pytest
 
 from omsd.domain.model import CloudType, Location, Priority, Task, TaskId, TaskSpec, TaskState, TaskType
-from omsd.ports.taskchanges import (
-    DeleteTask,
-    InsertTask,
-    UpdateTask,
-)
+from omsd.ports.taskchanges import DeleteTask, InsertTask, UpdateTask
 from omsd.ports.taskstore import TaskQuery
 from omsd.store.pages import MAX_KEYS, MAX_PAGES, PageCache
 from omsd.store.sqlite import SqliteTaskStore

@@ -9,23 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from omsd.domain.model import (
-    Counters,
-    ListFileRef,
-    Priority,
-    ShardId,
-    TaskId,
-    TaskState,
-    TaskType,
-)
+from omsd.domain.model import Counters, ListFileRef, Priority, ShardId, TaskId, TaskState, TaskType
 from omsd.domain.notices import NoticeLanguage, SmnConfig, Trigger
-from omsd.domain.shards import (
-    Checkpoint,
-    ManifestSpan,
-    OpenUpload,
-    Shard,
-    ShardKind,
-)
+from omsd.domain.shards import Checkpoint, ManifestSpan, OpenUpload, Shard, ShardKind
 from omsd.ports.taskchanges import (
     AddFailed,
     AddShards,
@@ -43,12 +29,7 @@ from omsd.ports.taskchanges import (
     TallyFailures,
     UpdateTask,
 )
-from omsd.ports.taskstore import (
-    CorruptRowError,
-    OpenShard,
-    TaskQuery,
-    TaskStoreError,
-)
+from omsd.ports.taskstore import CorruptRowError, OpenShard, TaskQuery, TaskStoreError
 from omsd.store.sqlite import DATABASE_FILE, SqliteTaskStore
 from tests.store.harness import KEYS, SPEC, new_task, reopen
 

@@ -6,11 +6,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from omsd.domain.model import (
-    Credentials,
-    ShardId,
-    TaskId,
-)
+from omsd.domain.model import Credentials, ShardId, TaskId
 from omsd.domain.shards import (
     KeptUpload,
     LargeObject,

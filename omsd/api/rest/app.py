@@ -18,11 +18,7 @@ import msgspec
 
 from omsd.api.rest import answers, openapi
 from omsd.api.rest.dispatch import PathError, RouteTable, check_project
-from omsd.api.rest.errors import (
-    error_body,
-    internal_body,
-    status_of,
-)
+from omsd.api.rest.errors import error_body, internal_body, status_of
 from omsd.api.rest.iam import IAM_ROUTES
 from omsd.api.rest.reading import read_body, read_query
 from omsd.api.rest.recent import RecentAnswers

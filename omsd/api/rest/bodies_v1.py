@@ -6,16 +6,7 @@ import msgspec
 
 from omsd.api.rest.answers import BandwidthPolicy as BandwidthAnswer
 from omsd.api.rest.answers import ErrorReason, Link, SourceCdn
-from omsd.api.rest.bodies import (
-    BandwidthPolicy,
-    Flag,
-    ListFile,
-    Number,
-    SmnConfig,
-    SmnInfoV1,
-    Text,
-    Texts,
-)
+from omsd.api.rest.bodies import BandwidthPolicy, Flag, ListFile, Number, SmnConfig, SmnInfoV1, Text, Texts
 from omsd.api.rest.bodies import SourceCdn as SourceCdnBody
 
 
