@@ -48,7 +48,7 @@ def run_demo(keep: bool = False, small: bool = False) -> int:
     console = Console(highlight=False)
     try:
         return asyncio.run(_run(console, SMALL if small else FULL, keep))
-    except (KeyboardInterrupt, _TerminatedError):
+    except (KeyboardInterrupt, _InterruptedError):
         console.print("interrupted; everything that was started is ended")
         return 130
     except (*_EXPECTED, ExceptionGroup) as error:
@@ -59,7 +59,7 @@ def run_demo(keep: bool = False, small: bool = False) -> int:
         return 1
 
 
-class _TerminatedError(Exception):
+class _InterruptedError(Exception):
     """A signal came that asks the demo to end."""
 
 
@@ -72,7 +72,7 @@ def _leaves(error: Exception) -> Iterator[Exception]:
 
 
 async def _run(console: Console, scale: Scale, keep: bool) -> int:
-    with _ended_by_sigterm():
+    with _ended_by_signals():
         async with asyncio.timeout(DEADLINE_S):
             with open_folder(keep=keep) as folder:
                 if keep:
@@ -81,28 +81,30 @@ async def _run(console: Console, scale: Scale, keep: bool) -> int:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the demo as Ctrl-C does, so that nothing is left behind."""
+def _ended_by_signals() -> Iterator[None]:
+    """The first of them ends the demo in good order, whatever comes after it.
+
+    A second Ctrl-C must not be raised where the loop happens to be: a task that it breaks there never ends, nor does the loop that
+    waits for it. The handlers go with the loop.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     came = False
 
     def cancel() -> None:
         nonlocal came
-        came = True
-        task.cancel()
+        if not came:
+            came = True
+            task.cancel()
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, cancel)
     try:
         yield
     except asyncio.CancelledError:
         if came:
-            raise _TerminatedError from None
+            raise _InterruptedError from None
         raise
-    finally:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.remove_signal_handler(number)
 
 
 async def _tell(console: Console, scale: Scale, folder: Path) -> int:

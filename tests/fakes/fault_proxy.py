@@ -57,6 +57,7 @@ class FaultProxy:
         self._held.bind(("127.0.0.1", 0))
         self._port: int = self._held.getsockname()[1]
         self._refusals: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self.seen: list[Seen] = []
 
     def __enter__(self) -> Self:
@@ -112,12 +113,18 @@ class FaultProxy:
         for refusal in self._refusals:
             refusal.cancel()
         await self._close_listener()
+        for serving in self._serving:
+            serving.cancel()
+        while self._serving:
+            await asyncio.wait(self._serving)
 
     async def _open_listener(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._begin, "127.0.0.1", self._port)
 
     async def _close_listener(self) -> None:
         self._server.close()
+        # What was accepted last is known a step later.
+        await asyncio.sleep(0)
         for client in list(self._clients):
             _abort(client)
 
@@ -131,8 +138,14 @@ class FaultProxy:
         self._refusals.add(refusal)
         refusal.add_done_callback(self._refusals.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # From here on, so that whoever closes all connections knows also those that nobody serves yet.
         self._clients.add(writer)
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server = _Upstream(*self._upstream)
         try:
             while (head := await read_head(reader)) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
@@ -49,6 +49,21 @@ class NoSink:
         raise self.error
 
 
+class _Watched:
+    """Passes on to a sink, and knows how many notices are on their way."""
+
+    def __init__(self, inner: NoticeSink) -> None:
+        self._inner = inner
+        self.under_way_num = 0
+
+    async def deliver(self, notice: Notice, message: NoticeMessage) -> None:
+        self.under_way_num += 1
+        try:
+            await self._inner.deliver(notice, message)
+        finally:
+            self.under_way_num -= 1
+
+
 @asynccontextmanager
 async def sending(
     control: Control,
@@ -58,8 +73,11 @@ async def sending(
     deadline_s: float = PATIENCE_S,
     give_up_after_s: float = 600.0,
     sink: NoticeSink | None = None,
-) -> AsyncIterator[None]:
-    """Notices are sent while the block runs; the sender dies at its end as it would be killed."""
+) -> AsyncIterator[Callable[[], bool]]:
+    """Notices are sent while the block runs; the sender dies at its end as it would be killed.
+
+    Yields what tells whether none is on its way to a server, which has a clock of its own.
+    """
     secret = folder / "secret"
     secret.touch(mode=0o600)
     secret.write_text(SECRET)
@@ -71,14 +89,13 @@ async def sending(
         [WebhookTarget(HOOK_URN, f"{server.url}/hook", secret)],
     )
     settings = NotifierSettings(UTC, deadline_s=deadline_s, give_up_after_s=give_up_after_s)
-    sender = NoticeSender(
-        control.notices, sink or sinks, control.clock, control.notices_due, lambda: 0.9, settings
-    )
+    watched = _Watched(sink or sinks)
+    sender = NoticeSender(control.notices, watched, control.clock, control.notices_due, lambda: 0.9, settings)
     try:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(sender.run())
             try:
-                yield
+                yield lambda: not watched.under_way_num
             finally:
                 running.cancel()
     finally:
@@ -92,8 +109,10 @@ async def end(control: Control, request: requests.CreateTask) -> int:
     return task_id
 
 
-async def settled(control: Control, task_id: int, *, step_s: float = 0.0) -> SmnInfo:
-    """What became of the task's notice; the clock is moved by step_s while a sender rests."""
+async def settled(
+    control: Control, task_id: int, *, step_s: float = 0.0, resting: Callable[[], bool] = lambda: True
+) -> SmnInfo:
+    """What became of the task's notice; the clock is moved by step_s whenever nothing is on its way."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             view = await control.service.get(PROJECT, task_id)
@@ -101,6 +120,6 @@ async def settled(control: Control, task_id: int, *, step_s: float = 0.0) -> Smn
             assert view.smn is not None
             if not view.smn.pending:
                 return view.smn
-            if step_s:
+            if step_s and resting():
                 control.clock.advance(step_s)
             await asyncio.sleep(0.005)

@@ -168,11 +168,11 @@ async def test_trouble_that_stays_ends_with_its_code(
     server.answer(answer)
     async with (
         control_process(tmp_path, good_world(), topics=TOPICS) as control,
-        sending(control, server, tmp_path, give_up_after_s=30),
+        sending(control, server, tmp_path, give_up_after_s=30) as resting,
     ):
         task_id = await end(control, telling(HOOK_URN))
         began_s = control.clock.monotonic_s()
-        info = await settled(control, task_id, step_s=0.5)
+        info = await settled(control, task_id, step_s=0.5, resting=resting)
         assert (info.sent, info.error_code, info.topic_name) == (False, code, "team")
         # With the pauses 1.8, 3.6, 7.2 and 14.4 s; the next would lead beyond the time.
         assert len(server.seen()) == 5
